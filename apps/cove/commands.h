@@ -1,0 +1,14 @@
+#pragma once
+// Every subcommand of `cove`, one file cmd_NAME.cc each. main.cc shows them in this order.
+
+#include "flags.h"
+
+namespace cove::app {
+
+// extern const Command kTokenize;  (cmd_tokenize.cc)
+
+inline const Command* const kCommands[] = {
+    nullptr,
+};
+
+}  // namespace cove::app

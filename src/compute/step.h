@@ -1,0 +1,32 @@
+#pragma once
+// One engine step as plain arrays: which tokens of which sequences are computed, where their keys and values lie, and whose
+// logits are wanted. Made by engine/scheduler, read by model/ and by every backend. Host memory; a backend that computes
+// elsewhere copies it in begin_step.
+
+#include <cstdint>
+#include <span>
+
+namespace cove {
+
+// One sequence's part of a step: the tokens [token_begin, token_begin + token_count) of the step are its positions
+// [kv_length - token_count, kv_length).
+struct SequenceSlice {
+  int32_t token_begin = 0;
+  int32_t token_count = 0;
+  int32_t kv_length = 0;   // keys visible to its last token, this step's included
+  int32_t page_begin = 0;  // its pages are page_table[page_begin ...], ceil(kv_length / page_tokens) of them
+};
+
+struct StepBatch {
+  std::span<const int32_t> tokens;             // [T] ids
+  std::span<const int32_t> positions;          // [T] position of each token in its sequence
+  std::span<const int32_t> slots;              // [T] where its key and value go: page * page_tokens + offset in page
+  std::span<const SequenceSlice> sequences;    // [S] in token order, covering [0, T) without gaps
+  std::span<const int32_t> page_table;         // page numbers, see SequenceSlice::page_begin
+  std::span<const int32_t> logit_rows;         // [R] ascending token rows whose logits are wanted; may be empty
+
+  int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
+  int64_t logit_count() const { return static_cast<int64_t>(logit_rows.size()); }
+};
+
+}  // namespace cove
