@@ -1,6 +1,7 @@
 # cove_layer(NAME [FOLDER dir] [EXCLUDE regex] [DEPS targets...] [TEST_DEPS targets...])
 # Makes the static library cove_NAME of all *.cc under the calling folder but tests, benches and fuzzers; with COVE_TESTS the test
 # program cove_NAME_test of all *_test.cc, each test a ctest entry, and one program per *_bench.cc; with COVE_FUZZ one program per *_fuzz.cc.
+# COVE_TEST_LAYERS, COVE_TEST_FILTER and COVE_TEST_PREFIX (see the top-level file) choose and name the tests of one build.
 function(cove_layer name)
   cmake_parse_arguments(arg "" "FOLDER;EXCLUDE" "DEPS;TEST_DEPS" ${ARGN})
   set(folder ${CMAKE_CURRENT_SOURCE_DIR})
@@ -27,14 +28,19 @@ function(cove_layer name)
     target_link_libraries(cove_${name} INTERFACE cove_options ${arg_DEPS})
   endif()
 
-  if(COVE_TESTS AND tests)
+  set(has_tests ${COVE_TESTS})
+  if(COVE_TEST_LAYERS AND NOT name IN_LIST COVE_TEST_LAYERS)
+    set(has_tests OFF)
+  endif()
+  if(has_tests AND tests)
     add_executable(cove_${name}_test ${tests})
     target_link_libraries(cove_${name}_test PRIVATE cove_${name} ${arg_TEST_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
     target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    gtest_discover_tests(cove_${name}_test TEST_PREFIX "${name}." DISCOVERY_MODE PRE_TEST WORKING_DIRECTORY ${CMAKE_SOURCE_DIR}
-      PROPERTIES TIMEOUT 600)
+    add_dependencies(cove_tests cove_${name}_test)
+    gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." DISCOVERY_MODE PRE_TEST
+      TEST_FILTER "${COVE_TEST_FILTER}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 600)
   endif()
-  if(COVE_TESTS)
+  if(COVE_TESTS AND NOT COVE_TEST_LAYERS)
     foreach(bench ${benches})
       get_filename_component(program ${bench} NAME_WE)
       add_executable(${program} ${bench})
@@ -47,6 +53,7 @@ function(cove_layer name)
       add_executable(${program} ${fuzzer})
       target_link_libraries(${program} PRIVATE cove_${name} ${arg_TEST_DEPS})
       target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+      add_dependencies(cove_fuzzers ${program})
       add_test(NAME fuzz.${program} COMMAND ${CMAKE_SOURCE_DIR}/tests/fuzz/run_one.sh $<TARGET_FILE:${program}> ${program}
         WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     endforeach()

@@ -1,6 +1,6 @@
 #pragma once
-// Command-line flags of one subcommand: a plain face over CLI11, so that only flags.cc compiles it. Every command gets --help; wrong
-// usage prints what was wrong and how to call it, and gives exit code 2.
+// Command-line flags of one subcommand: a plain face over CLI11, so that only flags.cc compiles it. Every command gets
+// --help; wrong usage prints what was wrong and how to call it, and gives exit code 2.
 
 #include <cstdint>
 #include <memory>
@@ -19,7 +19,8 @@ class Flags {
   Flags(const Flags&) = delete;
   Flags& operator=(const Flags&) = delete;
 
-  // Names as in "--port" or "-p,--port"; a name without dashes is positional. The target keeps its value when the flag is absent.
+  // Names as in "--port" or "-p,--port"; a name without dashes is positional. The target keeps its value when the flag
+  // is absent.
   void add(const std::string& name, std::string& target, const std::string& help);
   void add(const std::string& name, int64_t& target, const std::string& help);
   void add(const std::string& name, double& target, const std::string& help);
@@ -27,8 +28,8 @@ class Flags {
   void add(const std::string& name, std::optional<int64_t>& target, const std::string& help);
   void add(const std::string& name, std::vector<std::string>& target, const std::string& help);
   void add_switch(const std::string& name, bool& target, const std::string& help);  // --json
-  void require(const std::string& name);                                            // the flag or positional must be given
-  void footer(const std::string& text);                                             // examples, shown by --help
+  void require(const std::string& name);  // the flag or positional must be given
+  void footer(const std::string& text);   // examples, shown by --help
 
   // nullopt: go on. Otherwise the exit code (0 after --help, 2 after wrong usage); everything has been printed.
   std::optional<int> parse(int argc, const char* const* argv);

@@ -7,7 +7,6 @@ namespace cove {
 [[noreturn]] void check_failed(const char* file, int line, const char* condition, std::string_view detail);
 }  // namespace cove
 
-#define COVE_CHECK(condition) \
-  ((condition) ? void(0) : ::cove::check_failed(__FILE__, __LINE__, #condition, {}))
+#define COVE_CHECK(condition) ((condition) ? void(0) : ::cove::check_failed(__FILE__, __LINE__, #condition, {}))
 #define COVE_CHECK_MSG(condition, detail) \
   ((condition) ? void(0) : ::cove::check_failed(__FILE__, __LINE__, #condition, (detail)))

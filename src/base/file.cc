@@ -34,7 +34,7 @@ Error system_error(const std::filesystem::path& path, std::string_view action) {
 }
 
 Result<size_t> regular_file_size(int fd, const std::filesystem::path& path) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return system_error(path, "stat");
   if (!S_ISREG(info.st_mode)) return invalid_argument(fmt::format("{}: is not a regular file", path.string()));
   return static_cast<size_t>(info.st_size);

@@ -2,14 +2,15 @@
 
 #include <algorithm>
 
-#include <boost/json/stream_parser.hpp>
 #include <fmt/format.h>
+#include <boost/json/stream_parser.hpp>
 
 namespace cove {
 
 Result<json::value> parse_json(std::string_view text, const JsonLimits& limits) {
   if (text.size() > limits.bytes_max) {
-    return invalid_argument(fmt::format("JSON of {} bytes is larger than the limit of {}", text.size(), limits.bytes_max));
+    return invalid_argument(
+        fmt::format("JSON of {} bytes is larger than the limit of {}", text.size(), limits.bytes_max));
   }
   json::parse_options options;
   options.max_depth = static_cast<std::size_t>(limits.depth_max);

@@ -59,15 +59,15 @@ inline Error with_context(Error error, std::string_view context) {
 #define COVE_CONCAT(a, b) COVE_CONCAT_INNER(a, b)
 
 // TRY(expr): returns the error of a Status to the caller.
-#define TRY(expr)                                        \
-  do {                                                   \
-    auto cove_try_status = (expr);                       \
+#define TRY(expr)                                                    \
+  do {                                                               \
+    auto cove_try_status = (expr);                                   \
     if (!cove_try_status) return std::move(cove_try_status).error(); \
   } while (0)
 
 // TRY_ASSIGN(auto x, expr): x is the value of expr, or its error is returned to the caller.
 #define TRY_ASSIGN(target, expr) COVE_TRY_ASSIGN(COVE_CONCAT(cove_try_, __LINE__), target, expr)
-#define COVE_TRY_ASSIGN(temp, target, expr)      \
-  auto temp = (expr);                            \
-  if (!temp) return std::move(temp).error();     \
+#define COVE_TRY_ASSIGN(temp, target, expr)  \
+  auto temp = (expr);                        \
+  if (!temp) return std::move(temp).error(); \
   target = std::move(*temp)

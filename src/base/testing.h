@@ -1,6 +1,6 @@
 #pragma once
-// Where tests find the real data that others wrote (tokenizers, templates, malformed files); it is not part of this repository.
-// Header only; included by *_test.cc alone.
+// Where tests find the real data that others wrote (tokenizers, templates, malformed files); it is not part of this
+// repository. Header only; included by *_test.cc alone.
 
 #include <cstdlib>
 #include <filesystem>

@@ -4,7 +4,7 @@ namespace cove {
 namespace {
 
 struct Scan {
-  size_t length = 0;   // bytes of the sequence, or of its maximal ill-formed part
+  size_t length = 0;  // bytes of the sequence, or of its maximal ill-formed part
   bool valid = false;
   bool cut_off = false;  // ill-formed only because the text ends
 };

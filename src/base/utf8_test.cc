@@ -7,10 +7,10 @@ namespace {
 
 TEST(Utf8, finds_the_first_ill_formed_byte) {
   EXPECT_EQ(find_invalid_utf8("小明 has 23 🍎"), std::string_view::npos);
-  EXPECT_EQ(find_invalid_utf8("ab\xC0\xAF"), 2U);          // overlong
-  EXPECT_EQ(find_invalid_utf8("\xED\xA0\x80"), 0U);        // surrogate
-  EXPECT_EQ(find_invalid_utf8("a\xF4\x90\x80\x80"), 1U);   // above U+10FFFF
-  EXPECT_EQ(find_invalid_utf8("abc\xE5\xB0"), 3U);         // cut off
+  EXPECT_EQ(find_invalid_utf8("ab\xC0\xAF"), 2U);         // overlong
+  EXPECT_EQ(find_invalid_utf8("\xED\xA0\x80"), 0U);       // surrogate
+  EXPECT_EQ(find_invalid_utf8("a\xF4\x90\x80\x80"), 1U);  // above U+10FFFF
+  EXPECT_EQ(find_invalid_utf8("abc\xE5\xB0"), 3U);        // cut off
 }
 
 TEST(Utf8, prefix_holds_back_only_unfinished_characters) {
@@ -24,7 +24,10 @@ TEST(Utf8, prefix_holds_back_only_unfinished_characters) {
 }
 
 TEST(Utf8, replaces_maximal_ill_formed_parts) {
-  EXPECT_EQ(replace_invalid_utf8("a\xE5\xB0" "b"), "a\xEF\xBF\xBD" "b");
+  EXPECT_EQ(replace_invalid_utf8("a\xE5\xB0"
+                                 "b"),
+            "a\xEF\xBF\xBD"
+            "b");
   EXPECT_EQ(replace_invalid_utf8("\xC0\xAF"), "\xEF\xBF\xBD\xEF\xBF\xBD");
 }
 
