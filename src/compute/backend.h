@@ -22,8 +22,8 @@
 namespace cove {
 
 struct DeviceInfo {
-  std::string kind;         // "cpu", "cuda"
-  std::string description;  // "AMD EPYC, 2 threads, avx512_bf16"
+  std::string kind{};         // "cpu", "cuda"
+  std::string description{};  // "AMD EPYC, 2 threads, avx512_bf16"
   uint64_t memory_total = 0;
   uint64_t memory_free = 0;
 };
@@ -48,12 +48,12 @@ class LinearWeight {
 
 // Parts are stacked along the output dimension in this order: {q, k, v} or {gate, up}, or one.
 struct LinearPart {
-  TensorView weight;  // [out, in], any dtype that is float-like, host memory, stays valid as long as the LinearWeight
-  TensorView bias;    // [out], any float-like dtype; may be null
+  TensorView weight{};  // [out, in], any dtype that is float-like, host memory, stays valid as long as the LinearWeight
+  TensorView bias{};    // [out], any float-like dtype; may be null
 };
 struct LinearWeightDesc {
-  std::string name;   // for messages
-  std::vector<LinearPart> parts;
+  std::string name{};   // for messages
+  std::vector<LinearPart> parts{};
 };
 
 // Rows that are looked up, never multiplied: the embedding table. [rows, width]
@@ -98,17 +98,17 @@ struct OpQuery {
 // out[t] = table[tokens[t]]
 struct EmbedArgs {
   const RowTable* table = nullptr;
-  std::span<const int32_t> tokens;  // [T] host ids: those of the StepBatch
-  TensorView out;                   // [T, width] activation dtype
+  std::span<const int32_t> tokens{};  // [T] host ids: those of the StepBatch
+  TensorView out{};                   // [T, width] activation dtype
 };
 
 // residual += delta (when delta is given); out = residual / sqrt(mean(residual^2) + eps) * scale
 struct RmsNormArgs {
-  TensorView residual;          // [T, width] activation dtype, changed when delta is given
-  TensorView delta;             // [T, width] or null
+  TensorView residual{};          // [T, width] activation dtype, changed when delta is given
+  TensorView delta{};             // [T, width] or null
   const DeviceBuffer* scale = nullptr;  // [width] f32
   float eps = 1e-6F;
-  TensorView out;               // [T, width]
+  TensorView out{};               // [T, width]
 };
 
 // out = epilogue(x W^T + bias)
@@ -117,15 +117,15 @@ struct LinearArgs {
     kNone,     // out [T, out_features]
     kSwiGlu,   // two equal parts {gate, up}: out [T, out_features / 2] = silu(gate) * up
   };
-  TensorView x;  // [T, in_features] activation dtype
+  TensorView x{};  // [T, in_features] activation dtype
   const LinearWeight* weight = nullptr;
   Epilogue epilogue = Epilogue::kNone;
-  TensorView out;  // activation dtype, or f32 for logits
+  TensorView out{};  // activation dtype, or f32 for logits
 };
 
 // For each token: optional RMS norm of every head of q and k, rotation of q and k, k and v into the cache, q in place.
 struct RopeKvArgs {
-  TensorView qkv;  // [T, (heads + 2 kv_heads) * head_dim]: q | k | v; the q part is overwritten with the rotated q
+  TensorView qkv{};  // [T, (heads + 2 kv_heads) * head_dim]: q | k | v; the q part is overwritten with the rotated q
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
@@ -142,7 +142,7 @@ struct RopeKvArgs {
 
 // Causal attention of each sequence's new tokens over its pages. Softmax in f32, scale 1/sqrt(head_dim).
 struct AttentionArgs {
-  TensorView qkv;  // as RopeKv left it; the q part is read
+  TensorView qkv{};  // as RopeKv left it; the q part is read
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
@@ -150,20 +150,20 @@ struct AttentionArgs {
   const StepBatch* step = nullptr;
   const KvCache* cache = nullptr;
   int64_t layer = 0;
-  TensorView out;  // [T, heads * head_dim]
+  TensorView out{};  // [T, heads * head_dim]
 };
 
 // out[i] = in[rows[i]]
 struct GatherRowsArgs {
-  TensorView in;                  // [T, width]
-  std::span<const int32_t> rows;  // [R] host
-  TensorView out;                 // [R, width]
+  TensorView in{};                  // [T, width]
+  std::span<const int32_t> rows{};  // [R] host
+  TensorView out{};                 // [R, width]
 };
 
 struct SampleArgs {
-  TensorView logits;                      // [R, vocab] f32
-  std::span<const SampleParams> params;   // [R]
-  std::span<SampleResult> results;        // [R] host, filled when end_step returns
+  TensorView logits{};                      // [R, vocab] f32
+  std::span<const SampleParams> params{};   // [R]
+  std::span<SampleResult> results{};        // [R] host, filled when end_step returns
 };
 
 // Moves cached positions inside the cache (copy on write of a partly filled page): tokens [0, count) of page `from` to `to`.

@@ -19,11 +19,11 @@ struct RopeTableArgs {
   double beta_fast = 32.0;
   double beta_slow = 1.0;
   double attention_factor = 0.0;  // 0 = derived
-  std::vector<float> frequency_factors;
+  std::vector<float> frequency_factors{};
 };
 
 struct RopeTable {
-  std::vector<float> inv_freq;  // [dim / 2]
+  std::vector<float> inv_freq{};  // [dim / 2]
   float scale = 1.0F;           // multiplies cos and sin
 };
 
