@@ -1,0 +1,52 @@
+#pragma once
+// Load generator behind `cove bench --url`: sends streamed chat completions to any OpenAI-compatible server and
+// measures what a client sees: time to first token (TTFT), time per output token after it (TPOT), whole requests,
+// throughput, errors.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace cove::app {
+
+struct LoadOptions {
+  std::string url;          // http://host:port, without path
+  std::string api_key;      // sent as Bearer when not empty
+  std::string model;        // empty: the first of /v1/models
+  double rate = 0;          // requests per second with Poisson arrivals; 0 = closed loop with `concurrency`
+  int64_t concurrency = 8;  // closed loop: clients; with rate: connections at most
+  int64_t requests = 64;
+  int64_t prompt_words = 64;  // random words; the server's own usage figures give the tokens
+  int64_t tokens_max = 64;
+  uint64_t seed = 1;  // of prompts and arrivals
+};
+
+struct Percentiles {
+  double p50 = 0;
+  double p90 = 0;
+  double p99 = 0;
+  double mean = 0;
+};
+
+struct LoadReport {
+  int64_t completed = 0;
+  int64_t failed = 0;
+  int64_t cut_by_length = 0;        // finish_reason "length"
+  std::vector<std::string> errors;  // distinct messages, at most 10
+  double seconds = 0;               // first request sent to last answer complete
+  int64_t prompt_tokens = 0;
+  int64_t completion_tokens = 0;
+  Percentiles ttft_ms;  // from sending (open loop: from the planned arrival) to the first token
+  Percentiles tpot_ms;  // (last - first token) / (tokens - 1), per request
+  Percentiles request_ms;
+};
+
+// Errors: kInvalidArgument for a bad URL, kUnavailable when the server does not answer /v1/models.
+Result<LoadReport> run_load(const LoadOptions& options);
+
+std::string report_text(const LoadReport& report);
+std::string report_json(const LoadReport& report);
+
+}  // namespace cove::app
