@@ -4,8 +4,8 @@
 #include <charconv>
 #include <optional>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 #include "base/check.h"
 #include "base/yaml.h"
@@ -28,7 +28,8 @@ int edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
-// The known key that `path` most likely meant: its last part counts most, so that a key put in the wrong section is found.
+// The known key that `path` most likely meant: its last part counts most, so that a key put in the wrong section is
+// found.
 std::string nearest_path(std::span<const ConfigKey> schema, std::string_view path) {
   const auto leaf = [](std::string_view p) { return p.substr(p.rfind('.') + 1); };
   std::string best;
@@ -55,7 +56,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 bool matches_any(std::string_view text, std::string_view patterns) {
   for (const std::string_view pattern : split(patterns, '|')) {
-    if (!pattern.empty() && pattern.back() == '*' && text.starts_with(pattern.substr(0, pattern.size() - 1))) return true;
+    if (!pattern.empty() && pattern.back() == '*' && text.starts_with(pattern.substr(0, pattern.size() - 1)))
+      return true;
     if (text == pattern) return true;
   }
   return false;
@@ -163,7 +165,8 @@ bool names_known_section(std::span<const ConfigKey> schema, std::string_view nam
 
 std::string config_environment_name(std::string_view path) {
   std::string name = "COVE_";
-  for (const char c : path) name.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
+  for (const char c : path)
+    name.push_back(c == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c))));
   return name;
 }
 
@@ -171,14 +174,16 @@ namespace {
 
 using Assignment = std::pair<const ConfigKey*, json::value>;
 
-Result<std::pair<std::string, json::value>> check_value(std::string_view where, const ConfigKey& key, json::value value) {
+Result<std::pair<std::string, json::value>> check_value(std::string_view where, const ConfigKey& key,
+                                                        json::value value) {
   if (value.is_null()) value = key.type == ConfigType::kString ? json::value("") : parse_text(key, key.initial);
   const std::string text = value_text(value);
-  if (!has_type(value, key.type)) return bad_value(where, key.path, text, fmt::format("must be {}", type_name(key.type)));
+  if (!has_type(value, key.type))
+    return bad_value(where, key.path, text, fmt::format("must be {}", type_name(key.type)));
   const std::string initial = value_text(parse_text(key, key.initial));
   if (text == initial) return std::pair(text, std::move(value));
   if (const auto wrong = out_of_range(key, value, text)) return bad_value(where, key.path, text, *wrong);
-  if (!key.available.empty() && !matches_any(text, key.available)) {
+  if (key.available == "-" || (!key.available.empty() && !matches_any(text, key.available))) {
     return bad_value(where, key.path, text, "is not available in this version; leave the key out");
   }
   return std::pair(text, std::move(value));
@@ -187,7 +192,8 @@ Result<std::pair<std::string, json::value>> check_value(std::string_view where, 
 Result<std::vector<Assignment>> read_environment(std::span<const ConfigKey> schema, const ConfigSources& sources) {
   std::vector<Assignment> out;
   for (const auto& [name, text] : sources.environment) {
-    const auto key = std::ranges::find_if(schema, [&](const ConfigKey& k) { return config_environment_name(k.path) == name; });
+    const auto key =
+        std::ranges::find_if(schema, [&](const ConfigKey& k) { return config_environment_name(k.path) == name; });
     if (key != schema.end()) {
       out.emplace_back(&*key, parse_text(*key, text));
     } else if (names_known_section(schema, name)) {
@@ -206,7 +212,8 @@ Result<Config> Config::load(std::span<const ConfigKey> schema, const ConfigSourc
   Config config;
   const auto assign = [&](std::string_view where, const ConfigKey& key, json::value value) -> Status {
     TRY_ASSIGN(auto checked, check_value(where, key, std::move(value)));
-    config.values_.insert_or_assign(std::string(key.path), Value{key.type, std::move(checked.first), std::move(checked.second)});
+    config.values_.insert_or_assign(std::string(key.path),
+                                    Value{key.type, std::move(checked.first), std::move(checked.second)});
     return {};
   };
   for (const ConfigKey& key : schema) TRY(assign("default", key, parse_text(key, key.initial)));

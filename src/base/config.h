@@ -1,6 +1,6 @@
 #pragma once
-// Configuration: a table of known keys (api/config.def), read from YAML, the environment and flags, validated before anything
-// starts. Only apps/ uses it: it turns the values into the plain Options structs of their owners.
+// Configuration: a table of known keys (api/config.def), read from YAML, the environment and flags, validated before
+// anything starts. Only apps/ uses it: it turns the values into the plain Options structs of their owners.
 
 #include <cstdint>
 #include <map>
@@ -17,9 +17,10 @@ namespace cove {
 
 enum class ConfigType : uint8_t { kString, kInteger, kNumber, kBoolean, kList };
 
-// One key. `range` is "MIN..MAX" for numbers, "a|b|c" for strings, empty for anything. `available` lists the values that this version
-// can do, as "a|b" or "prefix*"; empty = all of the range. What is in the range but not available is refused as "not available in
-// this version", so that no setting is ever silently ignored; the default always passes.
+// One key. `range` is "MIN..MAX" for numbers, "a|b|c" for strings, empty for anything. `available` lists the values
+// that this version can do, as "a|b" or "prefix*"; empty = all of the range, "-" = only the default. What is in the
+// range but not available is refused as "not available in this version", so that no setting is ever silently ignored;
+// the default always passes.
 struct ConfigKey {
   std::string_view path;  // "server.tls.cert"
   ConfigType type;
@@ -32,8 +33,9 @@ struct ConfigKey {
 struct ConfigSources {
   std::string yaml;       // the file's content; empty = none
   std::string yaml_name;  // for messages
-  std::vector<std::pair<std::string, std::string>> environment;  // COVE_SECTION_KEY and its text; other names are ignored
-  std::vector<std::pair<std::string, std::string>> flags;        // path and text; strongest
+  std::vector<std::pair<std::string, std::string>>
+      environment;                                         // COVE_SECTION_KEY and its text; other names are ignored
+  std::vector<std::pair<std::string, std::string>> flags;  // path and text; strongest
 };
 
 class Config {

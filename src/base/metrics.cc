@@ -12,8 +12,7 @@ namespace {
 
 void add_to(std::atomic<double>& target, double amount) {
   double seen = target.load(std::memory_order_relaxed);
-  while (!target.compare_exchange_weak(seen, seen + amount, std::memory_order_relaxed)) {
-  }
+  while (!target.compare_exchange_weak(seen, seen + amount, std::memory_order_relaxed)) {}
 }
 
 std::string escape_label(std::string_view text) {
@@ -79,7 +78,8 @@ uint64_t Histogram::count() const {
   return total;
 }
 
-MetricsRegistry::Series& MetricsRegistry::series(const MetricSpec& spec, std::span<const std::string_view> label_values) {
+MetricsRegistry::Series& MetricsRegistry::series(const MetricSpec& spec,
+                                                 std::span<const std::string_view> label_values) {
   const std::string labels = label_text(spec.labels, label_values);
   const std::lock_guard lock(mutex_);
   Family& family = families_.try_emplace(std::string(spec.name), Family{spec, {}}).first->second;

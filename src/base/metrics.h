@@ -17,7 +17,7 @@ namespace cove {
 enum class MetricKind : uint8_t { kCounter, kGauge, kHistogram };
 
 struct MetricSpec {
-  std::string_view name;    // "cove_requests_total"
+  std::string_view name;  // "cove_requests_total"
   MetricKind kind;
   std::string_view labels;  // "route,status"; may be empty
   std::string_view alias;   // shown too when aliases are asked for; may be empty
@@ -55,7 +55,8 @@ class MetricsRegistry {
   enum class Aliases : uint8_t { kHide, kShow };
   MetricsRegistry() = default;
 
-  // The series of `spec` with these label values, made at first use; the reference stays valid. One value per label name.
+  // The series of `spec` with these label values, made at first use; the reference stays valid. One value per label
+  // name.
   Metric& metric(const MetricSpec& spec, std::span<const std::string_view> label_values = {});
   Histogram& histogram(const MetricSpec& spec, std::span<const std::string_view> label_values = {});
 
@@ -72,7 +73,8 @@ class MetricsRegistry {
     std::map<std::string, std::unique_ptr<Series>> series;  // key: the label text
   };
   Series& series(const MetricSpec& spec, std::span<const std::string_view> label_values);
-  static void render_family(const Family& family, std::string_view name, std::string_view extra_labels, std::string& out);
+  static void render_family(const Family& family, std::string_view name, std::string_view extra_labels,
+                            std::string& out);
 
   mutable std::mutex mutex_;  // guards families_; the values are atomics
   std::map<std::string, Family, std::less<>> families_;

@@ -3,9 +3,9 @@
 #include <charconv>
 #include <string>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
+#include <boost/json.hpp>
 
 namespace cove {
 namespace {

@@ -1,7 +1,7 @@
 #include "base/yaml.h"
 
-#include <boost/json.hpp>
 #include <gtest/gtest.h>
+#include <boost/json.hpp>
 
 namespace cove {
 namespace {
@@ -12,8 +12,9 @@ std::string as_json(std::string_view yaml) {
 }
 
 TEST(Yaml, scalars_follow_the_core_schema) {
-  EXPECT_EQ(as_json("{a: 1, b: -2, c: 1.5, d: true, e: no, f: '8080', g: 03:00, h: , i: ~, j: 1.2.3, k: \"\"}"),
-            R"({"a":1,"b":-2,"c":1.5E0,"d":true,"e":"no","f":"8080","g":"03:00","h":null,"i":null,"j":"1.2.3","k":""})");
+  EXPECT_EQ(
+      as_json("{a: 1, b: -2, c: 1.5, d: true, e: no, f: '8080', g: 03:00, h: , i: ~, j: 1.2.3, k: \"\"}"),
+      R"({"a":1,"b":-2,"c":1.5E0,"d":true,"e":"no","f":"8080","g":"03:00","h":null,"i":null,"j":"1.2.3","k":""})");
 }
 
 TEST(Yaml, keeps_nesting_and_order) {
