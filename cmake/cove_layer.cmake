@@ -1,3 +1,14 @@
+# cove_test_program(NAME TESTS files... DEPS targets...): the program cove_NAME_test, each of its tests a ctest entry "NAME.Suite.test".
+function(cove_test_program name)
+  cmake_parse_arguments(arg "" "" "TESTS;DEPS" ${ARGN})
+  add_executable(cove_${name}_test ${arg_TESTS})
+  target_link_libraries(cove_${name}_test PRIVATE ${arg_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
+  target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  add_dependencies(cove_tests cove_${name}_test)
+  gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." DISCOVERY_MODE PRE_TEST
+    TEST_FILTER "${COVE_TEST_FILTER}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 600)
+endfunction()
+
 # cove_layer(NAME [FOLDER dir] [EXCLUDE regex] [DEPS targets...] [TEST_DEPS targets...])
 # Makes the static library cove_NAME of all *.cc under the calling folder but tests, benches and fuzzers; with COVE_TESTS the test
 # program cove_NAME_test of all *_test.cc, each test a ctest entry, and one program per *_bench.cc; with COVE_FUZZ one program per *_fuzz.cc.
@@ -33,12 +44,7 @@ function(cove_layer name)
     set(has_tests OFF)
   endif()
   if(has_tests AND tests)
-    add_executable(cove_${name}_test ${tests})
-    target_link_libraries(cove_${name}_test PRIVATE cove_${name} ${arg_TEST_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
-    target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
-    add_dependencies(cove_tests cove_${name}_test)
-    gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." DISCOVERY_MODE PRE_TEST
-      TEST_FILTER "${COVE_TEST_FILTER}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 600)
+    cove_test_program(${name} TESTS ${tests} DEPS cove_${name} ${arg_TEST_DEPS})
   endif()
   if(COVE_TESTS AND NOT COVE_TEST_LAYERS)
     foreach(bench ${benches})
