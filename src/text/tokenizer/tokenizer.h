@@ -1,6 +1,6 @@
 #pragma once
-// Byte-level BPE tokenizers as published with Qwen2, Llama 3, DeepSeek V3/R1 and their distilled models: text to ids and back.
-// Made once from tokenizer.json or GGUF metadata; then immutable and safe to use from any thread.
+// Byte-level BPE tokenizers as published with Qwen2, Llama 3, DeepSeek V3/R1 and their distilled models: text to ids
+// and back. Made once from tokenizer.json or GGUF metadata; then immutable and safe to use from any thread.
 
 #include <cstdint>
 #include <filesystem>
@@ -25,11 +25,11 @@ struct EncodeOptions {
 
 // What GGUF stores under tokenizer.ggml.*; plain data, so that text/ need not know the container.
 struct GgufVocab {
-  std::string model;                  // "gpt2" is byte-level BPE; others are refused
-  std::string pre;                    // "qwen2", "llama-bpe", "deepseek-v3", "deepseek-r1-qwen", ...
+  std::string model;  // "gpt2" is byte-level BPE; others are refused
+  std::string pre;    // "qwen2", "llama-bpe", "deepseek-v3", "deepseek-r1-qwen", ...
   std::vector<std::string> tokens;
-  std::vector<int32_t> token_types;   // 1 normal, 3 control, 4 user defined, 6 byte; may be empty
-  std::vector<std::string> merges;    // "left right"
+  std::vector<int32_t> token_types;  // 1 normal, 3 control, 4 user defined, 6 byte; may be empty
+  std::vector<std::string> merges;   // "left right"
   std::optional<int32_t> bos_id;
   std::optional<int32_t> eos_id;
   bool add_bos = false;
@@ -63,8 +63,8 @@ class Tokenizer {
   std::string decode(std::span<const int32_t> ids, bool skip_control) const;
 };
 
-// Token ids to text as they come; never emits a broken character: bytes of an unfinished character wait for the next token.
-// One per stream, one thread.
+// Token ids to text as they come; never emits a broken character: bytes of an unfinished character wait for the next
+// token. One per stream, one thread.
 class StreamingDetokenizer {
  public:
   explicit StreamingDetokenizer(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
