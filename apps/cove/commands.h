@@ -5,10 +5,10 @@
 
 namespace cove::app {
 
-// extern const Command kTokenize;  (cmd_tokenize.cc)
+extern const Command kDoctor;
 
 inline const Command* const kCommands[] = {
-    nullptr,
+    &kDoctor,
 };
 
 }  // namespace cove::app
