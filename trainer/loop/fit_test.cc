@@ -1,0 +1,191 @@
+#include "loop/fit.h"
+
+#include <random>
+
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "loop/generate.h"
+
+namespace cove::trainer {
+namespace {
+
+constexpr int32_t kEnd = 0;
+constexpr int32_t kBegin = 1;
+
+StudentConfig toy_config() {
+  StudentConfig config;
+  config.vocab = 64;
+  config.hidden = 64;
+  config.layers = 2;
+  config.heads = 2;
+  config.kv_heads = 1;
+  config.head_dim = 32;
+  config.ffn = 128;
+  config.context = 64;
+  return config;
+}
+
+// Documents that count upwards from a random start: learnable in a hundred steps.
+class Fit : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_ = std::filesystem::temp_directory_path() / ("cove_fit_test_" + std::to_string(::getpid()));
+    std::filesystem::create_directories(dir_);
+    std::mt19937 random(1);
+    for (int64_t shard = 0; shard < 2; ++shard) {
+      std::vector<Document> documents;
+      for (int i = 0; i < 300; ++i) documents.push_back(counting_document(random));
+      ASSERT_TRUE(write_shard(dir_, shard, documents));
+    }
+  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
+
+  static Document counting_document(std::mt19937& random) {
+    Document document;
+    document.ids = {kBegin};
+    const uint32_t start = 2 + random() % 40;
+    const uint32_t length = 5 + random() % 8;
+    for (uint32_t j = 0; j < length; ++j) document.ids.push_back(static_cast<uint16_t>(start + j));
+    document.ids.push_back(kEnd);
+    document.mask.assign(document.ids.size(), 1);
+    return document;
+  }
+
+  FitOptions options(int64_t steps) const {
+    FitOptions options;
+    options.data_dir = dir_;
+    options.batch_tokens = 512;
+    options.document_max = 64;
+    options.steps = steps;
+    options.warmup_steps = 10;
+    options.decay_steps = 30;
+    options.learning_rate = 5e-3;
+    options.log_every = 20;
+    options.wrap_data = true;
+    options.data_wait_s = 1;
+    return options;
+  }
+
+  static void ignore_progress(const std::string&) {}
+
+  std::filesystem::path dir_;
+};
+
+TEST_F(Fit, learns_to_count) {
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 7);
+  const Result<FitResult> result = fit(student, options(80), ignore_progress);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(result->finished);
+  EXPECT_LT(result->last_loss, 1.0);
+  const auto answers = generate_greedy(student, {{kBegin, 5, 6, 7}, {kBegin, 20, 21, 22, 23}},
+                                       {.tokens_max = 4, .sequences_at_once = 2, .end_token = kEnd});
+  ASSERT_GE(answers[0].size(), 2U);
+  EXPECT_EQ(answers[0][0], 8);
+  EXPECT_EQ(answers[0][1], 9);
+  EXPECT_EQ(answers[1][0], 24);
+}
+
+TEST_F(Fit, continuing_from_a_checkpoint_equals_one_run) {
+  Student whole(toy_config(), torch::kCPU, torch::kFloat, 7);
+  ASSERT_TRUE(fit(whole, options(24), ignore_progress));
+
+  FitOptions halves = options(24);
+  halves.checkpoint = dir_ / "checkpoint.pt";
+  halves.checkpoint_every = 12;
+  Student first(toy_config(), torch::kCPU, torch::kFloat, 7);
+  FitOptions half = halves;
+  half.seconds_max = 1e-9;  // ends before the first step: the checkpoint is the beginning
+  ASSERT_TRUE(fit(first, half, ignore_progress));
+  Student second(toy_config(), torch::kCPU, torch::kFloat, 99);  // its own draw is replaced by the checkpoint
+  ASSERT_TRUE(fit(second, halves, ignore_progress));
+  EXPECT_TRUE(torch::equal(whole.flat(), second.flat()));
+}
+
+TEST_F(Fit, refuses_a_checkpoint_of_another_shape) {
+  FitOptions with_checkpoint = options(2);
+  with_checkpoint.checkpoint = dir_ / "checkpoint.pt";
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 7);
+  ASSERT_TRUE(fit(student, with_checkpoint, ignore_progress));
+  StudentConfig wider = toy_config();
+  wider.ffn = 256;
+  Student other(wider, torch::kCPU, torch::kFloat, 7);
+  const Result<FitResult> result = fit(other, with_checkpoint, ignore_progress);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kInvalidArgument);
+}
+
+TEST_F(Fit, says_when_the_data_ends) {
+  FitOptions once = options(1000);
+  once.wrap_data = false;
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 7);
+  const Result<FitResult> result = fit(student, once, ignore_progress);
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code, ErrorCode::kNotFound);
+}
+
+TEST_F(Fit, batches_are_full_and_predict_only_masked_tokens) {
+  BatchSource source({.dir = dir_, .batch_tokens = 100, .document_max = 64, .wait_s = 0, .wrap = false});
+  const Result<TokenBatch> batch = source.next();
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->ids.size(), 100U);
+  EXPECT_EQ(batch->starts.back(), 100);
+  ASSERT_EQ(batch->rows.size(), batch->targets.size());
+  for (size_t i = 0; i < batch->rows.size(); ++i) {
+    const auto row = static_cast<size_t>(batch->rows[i]);
+    EXPECT_EQ(batch->ids[row + 1], batch->targets[i]);
+    EXPECT_EQ(batch->positions[row + 1], batch->positions[row] + 1);
+  }
+}
+
+TEST_F(Fit, refuses_a_cut_off_shard) {
+  const std::filesystem::path path = shard_path(dir_, 0);
+  std::filesystem::resize_file(path, std::filesystem::file_size(path) - 1);
+  const Result<Shard> shard = read_shard(path);
+  ASSERT_FALSE(shard);
+  EXPECT_EQ(shard.error().code, ErrorCode::kDataCorrupt);
+}
+
+TEST(Generation, cached_steps_equal_the_whole_forward) {
+  const torch::NoGradGuard guard;
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 3);
+  TokenBatch batch;
+  batch.ids = {1, 5, 6, 7, 8, 9};
+  batch.positions = {0, 1, 2, 3, 4, 5};
+  batch.starts = {0, 6};
+  batch.longest = 6;
+  const torch::Tensor hidden = student.forward(to_device(batch, torch::kCPU));
+  Student::Cache cache = student.make_cache(1, 16);
+  student.step(cache, torch::tensor({{1, 5, 6, 7}}, torch::kLong), torch::tensor({4}, torch::kLong));
+  const torch::Tensor logits =
+      student.step(cache, torch::tensor({{8, 9}}, torch::kLong), torch::tensor({2}, torch::kLong));
+  const torch::Tensor embed = student.flat().narrow(0, 0, 64 * 64).view({64, 64});
+  const torch::Tensor expected = torch::matmul(embed, hidden[5]);
+  EXPECT_LT((logits[0] - expected).abs().max().item<double>(), 1e-4);
+}
+
+TEST(Optimizer, orthogonalise_brings_singular_values_near_one) {
+  torch::manual_seed(1);
+  const torch::Tensor m = torch::randn({3, 24, 40});
+  const torch::Tensor values = torch::linalg_svdvals(orthogonalise(m));
+  EXPECT_GT(values.min().item<double>(), 0.3);
+  EXPECT_LT(values.max().item<double>(), 1.4);
+}
+
+TEST(Schedule, warms_up_stays_and_decays_to_near_zero) {
+  FitOptions options;
+  options.steps = 100;
+  options.warmup_steps = 10;
+  options.decay_steps = 20;
+  options.learning_rate = 1.0;
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 1), 0.1);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 10), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 80), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 81), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 91), 0.5);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 100), 0.05);
+}
+
+}  // namespace
+}  // namespace cove::trainer

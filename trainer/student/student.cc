@@ -1,0 +1,262 @@
+#include "student/student.h"
+
+#include <cmath>
+
+#include "student/torch_compat.h"
+
+namespace cove::trainer {
+namespace {
+
+// x [..., heads, dim]: rotates (i, i + dim/2) pairs, as Hugging Face stores qwen2. cos, sin broadcast over heads.
+torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cos, const torch::Tensor& sin) {
+  const auto half = x.chunk(2, -1);
+  return torch::cat({half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, -1);
+}
+
+// Causal attention within documents with an explicit mask: for the CPU, where batches are small.
+torch::Tensor masked_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                               const DeviceBatch& batch) {
+  const int64_t repeat = q.size(1) / k.size(1);
+  const torch::Tensor keys = k.repeat_interleave(repeat, 1).transpose(0, 1);  // [heads, T, dim]
+  const torch::Tensor values = v.repeat_interleave(repeat, 1).transpose(0, 1);
+  const torch::Tensor index = torch::arange(q.size(0), batch.starts.options().dtype(torch::kLong));
+  const torch::Tensor document = torch::searchsorted(batch.starts.to(torch::kLong), index, false, true);
+  const torch::Tensor hidden =
+      (index.unsqueeze(0) > index.unsqueeze(1)) | (document.unsqueeze(0) != document.unsqueeze(1));
+  torch::Tensor scores =
+      torch::matmul(q.transpose(0, 1), keys.transpose(1, 2)) / std::sqrt(static_cast<double>(q.size(2)));
+  scores = scores.masked_fill(hidden, -INFINITY);
+  return torch::matmul(torch::softmax(scores, -1), values).transpose(0, 1);
+}
+
+std::vector<ParameterGroup> make_groups(const StudentConfig& c) {
+  const int64_t q = c.heads * c.head_dim;
+  const int64_t kv = c.kv_heads * c.head_dim;
+  std::vector<ParameterGroup> groups = {
+      {"embed", GroupKind::kEmbedding, {c.vocab, c.hidden}, 1, 0, {}},
+      {"qkv_weight", GroupKind::kMatrix, {q + 2 * kv, c.hidden}, c.layers, 0, {q, kv, kv}},
+      {"o_weight", GroupKind::kMatrix, {c.hidden, q}, c.layers, 0, {c.hidden}},
+      {"gate_up_weight", GroupKind::kMatrix, {2 * c.ffn, c.hidden}, c.layers, 0, {c.ffn, c.ffn}},
+      {"down_weight", GroupKind::kMatrix, {c.hidden, c.ffn}, c.layers, 0, {c.hidden}},
+      {"qkv_bias", GroupKind::kVector, {q + 2 * kv}, c.layers, 0, {}},
+      {"attn_norm", GroupKind::kVector, {c.hidden}, c.layers, 0, {}},
+      {"ffn_norm", GroupKind::kVector, {c.hidden}, c.layers, 0, {}},
+      {"final_norm", GroupKind::kVector, {c.hidden}, 1, 0, {}},
+  };
+  int64_t offset = 0;
+  for (ParameterGroup& group : groups) {
+    group.offset = offset;
+    offset += group.elements();
+  }
+  return groups;
+}
+
+const ParameterGroup& group_named(const std::vector<ParameterGroup>& groups, const std::string& name) {
+  for (const ParameterGroup& group : groups) {
+    if (group.name == name) return group;
+  }
+  TORCH_CHECK(false, "no parameter group ", name);
+}
+
+}  // namespace
+
+int64_t ParameterGroup::slice_elements() const {
+  int64_t product = 1;
+  for (const int64_t dim : shape) product *= dim;
+  return product;
+}
+
+int64_t parameter_count(const StudentConfig& config) {
+  const auto groups = make_groups(config);
+  return groups.back().offset + groups.back().elements();
+}
+
+DeviceBatch to_device(const TokenBatch& batch, torch::Device device) {
+  const auto copy = [&](const auto& values, torch::ScalarType type) {
+    return torch::from_blob(const_cast<void*>(static_cast<const void*>(values.data())),
+                            {static_cast<int64_t>(values.size())}, torch::TensorOptions().dtype(type))
+        .to(device, /*non_blocking=*/false, /*copy=*/true);
+  };
+  DeviceBatch out;
+  out.ids = copy(batch.ids, torch::kInt).to(torch::kLong);
+  out.positions = copy(batch.positions, torch::kInt).to(torch::kLong);
+  out.starts = copy(batch.starts, torch::kInt);
+  out.rows = copy(batch.rows, torch::kLong);
+  out.targets = copy(batch.targets, torch::kLong);
+  out.longest = batch.longest;
+  return out;
+}
+
+Student::Student(const StudentConfig& config, torch::Device device, torch::ScalarType dtype, uint64_t seed)
+    : config_(config), device_(device), dtype_(dtype), groups_(make_groups(config)) {
+  const int64_t total = parameter_count(config);
+  const auto options = torch::TensorOptions().device(device).dtype(dtype);
+  flat_ = torch::zeros({total}, options);
+  flat_gradient_ = torch::zeros({total}, options);
+  initialise(seed);
+  const auto leaf = [&](const char* name, int64_t slice) { return make_leaf(group_named(groups_, name), slice); };
+  embed_ = leaf("embed", 0);
+  final_norm_ = leaf("final_norm", 0);
+  for (int64_t i = 0; i < config.layers; ++i) {
+    layers_.push_back({leaf("attn_norm", i), leaf("qkv_weight", i), leaf("qkv_bias", i), leaf("o_weight", i),
+                       leaf("ffn_norm", i), leaf("gate_up_weight", i), leaf("down_weight", i)});
+  }
+  const torch::Tensor inv_freq = torch::pow(
+      config.rope_theta, -torch::arange(0, config.head_dim, 2, torch::kDouble) / static_cast<double>(config.head_dim));
+  const torch::Tensor angles = torch::arange(config.context, torch::kDouble).unsqueeze(1) * inv_freq.unsqueeze(0);
+  cos_ = torch::cos(angles).to(options);
+  sin_ = torch::sin(angles).to(options);
+}
+
+void Student::initialise(uint64_t seed) {
+  // Drawn on the CPU in f32, so that a seed means the same weights on every device.
+  torch::Generator generator = torch::make_generator<at::CPUGeneratorImpl>(seed);
+  const double residual_scale = 1.0 / std::sqrt(2.0 * static_cast<double>(config_.layers));
+  for (const ParameterGroup& group : groups_) {
+    torch::Tensor values = torch::zeros({group.elements()}, torch::kFloat);
+    if (group.kind != GroupKind::kVector) {
+      values.normal_(0.0, 0.02, generator);
+      if (group.name == "o_weight" || group.name == "down_weight") values.mul_(residual_scale);
+    } else if (group.name != "qkv_bias") {
+      values.fill_(1.0);
+    }
+    flat_.narrow(0, group.offset, group.elements()).copy_(values);
+  }
+}
+
+// A leaf whose storage and gradient are views of the flat buffers.
+torch::Tensor Student::make_leaf(const ParameterGroup& group, int64_t slice) {
+  const int64_t size = group.slice_elements();
+  const int64_t offset = group.offset + slice * size;
+  torch::Tensor leaf = flat_.narrow(0, offset, size).view(group.shape).detach().requires_grad_(true);
+  leaf.mutable_grad() = flat_gradient_.narrow(0, offset, size).view(group.shape);
+  return leaf;
+}
+
+torch::Tensor Student::attention(const Layer& layer, const torch::Tensor& x, const DeviceBatch& batch,
+                                 const torch::Tensor& cos, const torch::Tensor& sin) const {
+  const StudentConfig& c = config_;
+  const torch::Tensor qkv = torch::nn::functional::linear(x, layer.qkv_weight, layer.qkv_bias)
+                                .view({x.size(0), c.heads + 2 * c.kv_heads, c.head_dim});
+  const torch::Tensor rotated = rotate(qkv.narrow(1, 0, c.heads + c.kv_heads), cos, sin);
+  const torch::Tensor q = rotated.narrow(1, 0, c.heads);
+  const torch::Tensor k = rotated.narrow(1, c.heads, c.kv_heads);
+  const torch::Tensor v = qkv.narrow(1, c.heads + c.kv_heads, c.kv_heads);
+  const bool flash = kHasFlashAttention && x.is_cuda();
+  const torch::Tensor mixed =
+      flash ? varlen_attention(q.contiguous(), k.contiguous(), v.contiguous(), batch.starts, batch.longest)
+            : masked_attention(q, k, v, batch);
+  return torch::nn::functional::linear(mixed.reshape({x.size(0), c.heads * c.head_dim}), layer.o_weight);
+}
+
+torch::Tensor Student::feed_forward(const Layer& layer, const torch::Tensor& x) const {
+  const auto gate_up = torch::nn::functional::linear(x, layer.gate_up_weight).chunk(2, -1);
+  return torch::nn::functional::linear(torch::silu(gate_up[0]) * gate_up[1], layer.down_weight);
+}
+
+torch::Tensor Student::forward(const DeviceBatch& batch) const {
+  const torch::Tensor cos = cos_.index_select(0, batch.positions).unsqueeze(1);
+  const torch::Tensor sin = sin_.index_select(0, batch.positions).unsqueeze(1);
+  torch::Tensor x = torch::embedding(embed_, batch.ids);
+  for (const Layer& layer : layers_) {
+    x = x + attention(layer, rms_norm(x, layer.attn_norm, config_.norm_eps), batch, cos, sin);
+    x = x + feed_forward(layer, rms_norm(x, layer.ffn_norm, config_.norm_eps));
+  }
+  return rms_norm(x, final_norm_, config_.norm_eps);
+}
+
+torch::Tensor Student::loss(const DeviceBatch& batch) const {
+  const torch::Tensor hidden = forward(batch).index_select(0, batch.rows);
+  const torch::Tensor logits = torch::nn::functional::linear(hidden, embed_).to(torch::kFloat);
+  return torch::nn::functional::cross_entropy(logits, batch.targets);
+}
+
+Student::Cache Student::make_cache(int64_t sequences, int64_t length_max) const {
+  Cache cache;
+  const auto options = torch::TensorOptions().device(device_).dtype(dtype_);
+  for (int64_t i = 0; i < config_.layers; ++i) {
+    cache.k.push_back(torch::zeros({sequences, config_.kv_heads, length_max, config_.head_dim}, options));
+    cache.v.push_back(torch::zeros({sequences, config_.kv_heads, length_max, config_.head_dim}, options));
+  }
+  cache.lengths = torch::zeros({sequences}, torch::TensorOptions().device(device_).dtype(torch::kLong));
+  return cache;
+}
+
+torch::Tensor Student::cached_attention(const Layer& layer, size_t index, const torch::Tensor& x, Cache& cache,
+                                        const torch::Tensor& positions, const torch::Tensor& visible) const {
+  const StudentConfig& c = config_;
+  const int64_t sequences = x.size(0);
+  const int64_t n = x.size(1);
+  const torch::Tensor cos = cos_.index({positions}).unsqueeze(2);
+  const torch::Tensor sin = sin_.index({positions}).unsqueeze(2);
+  const torch::Tensor qkv = torch::nn::functional::linear(x, layer.qkv_weight, layer.qkv_bias)
+                                .view({sequences, n, c.heads + 2 * c.kv_heads, c.head_dim});
+  const torch::Tensor q = rotate(qkv.narrow(2, 0, c.heads), cos, sin).transpose(1, 2);  // [B, heads, n, dim]
+  const torch::Tensor k = rotate(qkv.narrow(2, c.heads, c.kv_heads), cos, sin).transpose(1, 2);
+  const torch::Tensor v = qkv.narrow(2, c.heads + c.kv_heads, c.kv_heads).transpose(1, 2);
+  const torch::Tensor where = positions.unsqueeze(1).unsqueeze(3).expand({sequences, c.kv_heads, n, c.head_dim});
+  cache.k[index].scatter_(2, where, k);
+  cache.v[index].scatter_(2, where, v);
+  const int64_t repeat = c.heads / c.kv_heads;
+  // Query heads that share keys become extra query rows: [B, kv_heads, repeat * n, dim].
+  const torch::Tensor grouped = q.reshape({sequences, c.kv_heads, repeat * n, c.head_dim});
+  torch::Tensor scores = torch::matmul(grouped, cache.k[index].transpose(2, 3)).to(torch::kFloat) /
+                         std::sqrt(static_cast<double>(c.head_dim));
+  scores =
+      scores.view({sequences, c.kv_heads, repeat, n, -1}).masked_fill(~visible.unsqueeze(1).unsqueeze(1), -INFINITY);
+  const torch::Tensor weights = torch::softmax(scores, -1).to(dtype_).view({sequences, c.kv_heads, repeat * n, -1});
+  const torch::Tensor mixed = torch::matmul(weights, cache.v[index]).view({sequences, c.heads, n, c.head_dim});
+  return torch::nn::functional::linear(mixed.transpose(1, 2).reshape({sequences, n, c.heads * c.head_dim}),
+                                       layer.o_weight);
+}
+
+torch::Tensor Student::step(Cache& cache, const torch::Tensor& ids, const torch::Tensor& counts) const {
+  const int64_t n = ids.size(1);
+  const int64_t length_max = cache.k[0].size(2);
+  const torch::Tensor columns = torch::arange(n, cache.lengths.options()).unsqueeze(0);
+  // Padding lands on positions past the valid ones: never visible, overwritten by the next step.
+  const torch::Tensor positions =
+      (cache.lengths.unsqueeze(1) + columns).clamp_max(std::min(length_max, config_.context) - 1);
+  const torch::Tensor slots = torch::arange(length_max, cache.lengths.options());
+  const torch::Tensor visible = slots.view({1, 1, -1}) <= positions.unsqueeze(2);  // [B, n, length_max]
+  torch::Tensor x = torch::embedding(embed_, ids);
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    x = x + cached_attention(layer, i, rms_norm(x, layer.attn_norm, config_.norm_eps), cache, positions, visible);
+    x = x + feed_forward(layer, rms_norm(x, layer.ffn_norm, config_.norm_eps));
+  }
+  cache.lengths += counts;
+  const torch::Tensor last = (counts - 1).view({-1, 1, 1}).expand({-1, 1, config_.hidden});
+  const torch::Tensor hidden = rms_norm(x.gather(1, last).squeeze(1), final_norm_, config_.norm_eps);
+  return torch::nn::functional::linear(hidden, embed_).to(torch::kFloat);
+}
+
+std::vector<NamedTensor> Student::named_tensors() const {
+  const int64_t q = config_.heads * config_.head_dim;
+  const int64_t kv = config_.kv_heads * config_.head_dim;
+  const auto out = [](const torch::Tensor& t) {
+    return t.detach().to(torch::kCPU, torch::kBFloat16).contiguous().clone();
+  };
+  std::vector<NamedTensor> tensors = {{"model.embed_tokens.weight", out(embed_)},
+                                      {"model.norm.weight", out(final_norm_)}};
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const std::string p = "model.layers." + std::to_string(i) + ".";
+    const auto add = [&](const char* name, const torch::Tensor& value) { tensors.push_back({p + name, out(value)}); };
+    add("input_layernorm.weight", layer.attn_norm);
+    add("self_attn.q_proj.weight", layer.qkv_weight.narrow(0, 0, q));
+    add("self_attn.k_proj.weight", layer.qkv_weight.narrow(0, q, kv));
+    add("self_attn.v_proj.weight", layer.qkv_weight.narrow(0, q + kv, kv));
+    add("self_attn.q_proj.bias", layer.qkv_bias.narrow(0, 0, q));
+    add("self_attn.k_proj.bias", layer.qkv_bias.narrow(0, q, kv));
+    add("self_attn.v_proj.bias", layer.qkv_bias.narrow(0, q + kv, kv));
+    add("self_attn.o_proj.weight", layer.o_weight);
+    add("post_attention_layernorm.weight", layer.ffn_norm);
+    add("mlp.gate_proj.weight", layer.gate_up_weight.narrow(0, 0, config_.ffn));
+    add("mlp.up_proj.weight", layer.gate_up_weight.narrow(0, config_.ffn, config_.ffn));
+    add("mlp.down_proj.weight", layer.down_weight);
+  }
+  return tensors;
+}
+
+}  // namespace cove::trainer
