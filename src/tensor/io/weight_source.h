@@ -20,6 +20,7 @@ struct TensorInfo {
   std::string file;     // file name without directory
   uint64_t offset = 0;  // of the first byte, from the beginning of the file
   uint64_t bytes = 0;
+  std::string type_name;  // as the container calls it: "BF16", "Q4_K"; tells kOpaque types apart
 };
 
 class WeightSource {
@@ -31,5 +32,8 @@ class WeightSource {
   // The mapped bytes of a tensor of this source; alignment is only that of the file.
   virtual std::span<const std::byte> data(const TensorInfo& tensor) const = 0;
 };
+
+// The tensor as a view of the mapped bytes (not to be written to). A null view when dtype is kOpaque.
+TensorView view_of(const WeightSource& source, const TensorInfo& tensor);
 
 }  // namespace cove
