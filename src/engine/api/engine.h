@@ -26,7 +26,7 @@ struct SamplingOptions {
   float presence_penalty = 0.0F;    // [-2, 2]
   float frequency_penalty = 0.0F;   // [-2, 2]
   float repetition_penalty = 1.0F;  // > 0
-  std::vector<std::pair<int32_t, float>> logit_bias;
+  std::vector<std::pair<int32_t, float>> logit_bias{};
   uint64_t seed = 0;                // the caller chooses one when the client gave none, so that it can be recorded
   int32_t top_logprobs = -1;        // -1 = none; 0 = drawn token only; up to 20
 };
@@ -35,20 +35,20 @@ struct SamplingOptions {
 struct ThinkingBudget {
   int32_t tokens = 0;
   int32_t end_token = -1;               // </think>
-  std::vector<int32_t> close_tokens;    // what is forced; contains end_token
+  std::vector<int32_t> close_tokens{};    // what is forced; contains end_token
 };
 
 struct Request {
-  std::string id;                       // for logs
-  std::string tenant;                   // fairness between tenants; empty = anonymous
-  std::vector<int32_t> prompt;          // not empty
+  std::string id{};                       // for logs
+  std::string tenant{};                   // fairness between tenants; empty = anonymous
+  std::vector<int32_t> prompt{};          // not empty
   int32_t tokens_max = 0;               // generated at most; 0 = up to the context's end
   int32_t tokens_min = 0;               // stop tokens are not drawn before
-  SamplingOptions sampling;
-  std::vector<std::string> stop;        // text that ends the answer and is not part of it
-  std::vector<int32_t> stop_tokens;     // besides the model's own end tokens
+  SamplingOptions sampling{};
+  std::vector<std::string> stop{};        // text that ends the answer and is not part of it
+  std::vector<int32_t> stop_tokens{};     // besides the model's own end tokens
   bool ignore_eos = false;              // benches
-  std::optional<ThinkingBudget> thinking;
+  std::optional<ThinkingBudget> thinking{};
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };
@@ -56,15 +56,15 @@ enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };
 struct Logprob {
   int32_t token = 0;
   float logprob = 0;
-  std::vector<std::pair<int32_t, float>> top;
+  std::vector<std::pair<int32_t, float>> top{};
 };
 
 // What one step added to one request. `text` is valid UTF-8 and never holds a part of a stop string that may still complete;
 // the concatenation of all texts is the answer.
 struct Output {
-  std::string text;
-  std::vector<int32_t> tokens;
-  std::vector<Logprob> logprobs;  // one per token when asked for
+  std::string text{};
+  std::vector<int32_t> tokens{};
+  std::vector<Logprob> logprobs{};  // one per token when asked for
 };
 
 struct Usage {
@@ -75,9 +75,9 @@ struct Usage {
 
 struct Finish {
   FinishReason reason = FinishReason::kStop;
-  std::string stop_string;        // the one that matched, if any
-  Error error;                    // kError only
-  Usage usage;
+  std::string stop_string{};        // the one that matched, if any
+  Error error{};                    // kError only
+  Usage usage{};
 };
 
 // Receives a request's tokens. Called from the engine's thread, in order: on_output any number of times, then on_finish exactly
@@ -108,11 +108,11 @@ enum class Health : uint8_t { kLoading, kReady, kDraining, kStuck, kFailed };
 
 // Facts of the served model, fixed after load.
 struct ModelInfo {
-  std::string name;
-  std::string family;
-  std::string digest;              // sha256 over the weight files' names, sizes and headers: identifies the version
-  std::string device;              // "cpu: AMD EPYC, 2 threads, avx512"
-  std::string weight_format;       // "bf16"
+  std::string name{};
+  std::string family{};
+  std::string digest{};              // sha256 over the weight files' names, sizes and headers: identifies the version
+  std::string device{};              // "cpu: AMD EPYC, 2 threads, avx512"
+  std::string weight_format{};       // "bf16"
   int64_t parameters = 0;
   int64_t context_max = 0;         // tokens, prompt and answer together
   int64_t vocab = 0;

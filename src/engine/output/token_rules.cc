@@ -1,0 +1,74 @@
+#include "engine/output/token_rules.h"
+
+#include <algorithm>
+
+namespace cove::engine {
+
+TokenRules::TokenRules(const Request& request, const TokenRulesContext& context)
+    : request_(&request), vocab_(context.vocab), ends_(request.stop_tokens), thinking_(request.thinking.has_value()) {
+  if (!request.ignore_eos) ends_.insert(ends_.end(), context.eos_ids.begin(), context.eos_ids.end());
+  for (const auto& [token, bias] : request.sampling.logit_bias) bias_.push_back({.token = token, .bias = bias});
+}
+
+bool TokenRules::forcing() const {
+  return thinking_ && forced_ < request_->thinking->close_tokens.size() &&
+         (forced_ > 0 || generated_ >= request_->thinking->tokens);
+}
+
+void TokenRules::allow_only(int32_t token) {
+  allowed_.assign(static_cast<size_t>(vocab_ + 31) / 32, 0);
+  allowed_[static_cast<size_t>(token) / 32] = 1U << (token % 32);
+}
+
+void TokenRules::forbid_ends() {
+  allowed_.assign(static_cast<size_t>(vocab_ + 31) / 32, ~0U);
+  for (const int32_t token : ends_) {
+    if (token >= 0 && token < vocab_) allowed_[static_cast<size_t>(token) / 32] &= ~(1U << (token % 32));
+  }
+}
+
+SampleParams TokenRules::next(std::span<const int32_t> tokens) {
+  const SamplingOptions& sampling = request_->sampling;
+  if (forcing()) {
+    allow_only(request_->thinking->close_tokens[forced_]);
+  } else if (generated_ < request_->tokens_min) {
+    forbid_ends();
+  } else {
+    allowed_.clear();
+  }
+  return {.temperature = sampling.temperature,
+          .top_k = sampling.top_k,
+          .top_p = sampling.top_p,
+          .min_p = sampling.min_p,
+          .repetition_penalty = sampling.repetition_penalty,
+          .presence_penalty = sampling.presence_penalty,
+          .frequency_penalty = sampling.frequency_penalty,
+          .seed = sampling.seed,
+          .position = static_cast<int64_t>(tokens.size()),
+          .output_counts = counts_,
+          .prompt_tokens = tokens.first(request_->prompt.size()),
+          .logit_bias = bias_,
+          .allowed = allowed_,
+          .top_logprobs = sampling.top_logprobs};
+}
+
+bool TokenRules::ends(int32_t token) const { return std::ranges::find(ends_, token) != ends_.end(); }
+
+void TokenRules::accept(int32_t token) {
+  if (forcing()) {
+    ++forced_;
+    if (forced_ == request_->thinking->close_tokens.size()) thinking_ = false;
+  } else if (thinking_ && token == request_->thinking->end_token) {
+    thinking_ = false;
+  }
+  ++generated_;
+  const SamplingOptions& sampling = request_->sampling;
+  const bool penalised =
+      sampling.repetition_penalty != 1.0F || sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F;
+  if (!penalised) return;
+  const auto [found, is_new] = count_of_.try_emplace(token, counts_.size());
+  if (is_new) counts_.push_back({.token = token, .count = 0});
+  ++counts_[found->second].count;
+}
+
+}  // namespace cove::engine

@@ -1,0 +1,126 @@
+#include "engine/scheduler/scheduler.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace cove::engine {
+namespace {
+
+void take(Sequence& sequence, int64_t count, StepPlan& plan) {
+  plan.slices.push_back({.sequence = &sequence, .count = count});
+  plan.tokens += count;
+}
+
+}  // namespace
+
+Scheduler::Scheduler(const SchedulerLimits& limits, KvPool& pool) : limits_(limits), pool_(&pool) {
+  COVE_CHECK(limits.sequences_max >= 1 && limits.sequences_max <= limits.batch_tokens_max);
+}
+
+void Scheduler::add(Sequence& sequence) { queue_.push(sequence); }
+
+void Scheduler::plan(int64_t prompt_tokens_max, StepPlan& plan) {
+  plan.slices.clear();
+  plan.started.clear();
+  plan.tokens = 0;
+  plan_decodes(plan);
+  int64_t budget = std::min(limits_.batch_tokens_max - plan.tokens, std::max(prompt_tokens_max, int64_t{1}));
+  budget += plan.tokens;  // from here on: the step's whole size
+  plan_prompts(budget, plan);
+  admit(budget, plan);
+  if (plan.slices.empty() && !running_.empty()) rescue(budget, plan);
+}
+
+// One token each, the oldest first. Only here are pages taken from others, always from the youngest.
+void Scheduler::plan_decodes(StepPlan& plan) {
+  for (size_t i = 0; i < running_.size(); ++i) {
+    Sequence& sequence = *running_[i];
+    if (sequence.remaining() != 1) continue;
+    if (!make_room(sequence, sequence.length())) return;  // it was the youngest itself, and went
+    take(sequence, 1, plan);
+  }
+}
+
+// Pieces of prompts of running sequences, as many tokens as pages and the budget allow.
+void Scheduler::plan_prompts(int64_t budget, StepPlan& plan) {
+  for (Sequence* sequence : running_) {
+    if (plan.tokens >= budget) return;
+    if (sequence->remaining() <= 1) continue;
+    const int64_t count = std::min(sequence->remaining(), budget - plan.tokens);
+    if (pool_->grow(sequence->pages, sequence->computed + count)) take(*sequence, count, plan);
+  }
+}
+
+// New sequences, when all their tokens and a spare page for everyone who runs will fit.
+void Scheduler::admit(int64_t budget, StepPlan& plan) {
+  while (running() < limits_.sequences_max && plan.tokens < budget) {
+    Sequence* sequence = queue_.front();
+    if (sequence == nullptr) return;
+    const int64_t cached = pool_->attach_prefix(sequence->tokens, sequence->pages);
+    const int64_t missing =
+        pool_->pages_for(sequence->length() + 1) - static_cast<int64_t>(sequence->pages.pages.size());
+    if (!running_.empty() && pool_->available() < missing + running()) {
+      pool_->release(sequence->pages);
+      return;
+    }
+    queue_.pop_front();
+    sequence->computed = cached;
+    if (!sequence->admitted_before) {
+      sequence->admitted_before = true;
+      sequence->cached_tokens = static_cast<int32_t>(cached);
+      plan.started.push_back(sequence);
+    }
+    const auto by_arrival = [](const Sequence* a, const Sequence* b) { return a->id < b->id; };
+    running_.insert(std::upper_bound(running_.begin(), running_.end(), sequence, by_arrival), sequence);
+    const int64_t count = std::min(sequence->remaining(), budget - plan.tokens);
+    if (pool_->grow(sequence->pages, sequence->computed + count)) take(*sequence, count, plan);
+  }
+}
+
+// Nothing could be planned: prompts hold each other's pages. The oldest goes on at the youngest's cost.
+void Scheduler::rescue(int64_t budget, StepPlan& plan) {
+  Sequence& oldest = *running_.front();
+  const int64_t count = std::min(oldest.remaining(), budget);
+  COVE_CHECK_MSG(make_room(oldest, oldest.computed + count), "a sequence longer than the whole cache was accepted");
+  take(oldest, count, plan);
+}
+
+// False: the sequence itself was the youngest and has been put back.
+bool Scheduler::make_room(Sequence& sequence, int64_t positions) {
+  while (!pool_->grow(sequence.pages, positions)) {
+    const bool own = running_.back() == &sequence;
+    preempt_youngest();
+    if (own) return false;
+  }
+  return true;
+}
+
+void Scheduler::preempt_youngest() {
+  Sequence& victim = *running_.back();
+  running_.pop_back();
+  pool_->release(victim.pages);
+  victim.computed = 0;
+  queue_.push_preempted(victim);
+  ++preemptions_;
+}
+
+void Scheduler::computed(const StepPlan& plan) {
+  for (const PlannedSlice& slice : plan.slices) {
+    Sequence& sequence = *slice.sequence;
+    sequence.computed += slice.count;
+    pool_->publish(sequence.tokens, sequence.computed, sequence.pages);
+    queue_.charge(sequence.request.tenant, slice.count);
+  }
+}
+
+void Scheduler::remove(Sequence& sequence) {
+  if (queue_.remove(sequence)) return;
+  const auto found = std::find(running_.begin(), running_.end(), &sequence);
+  COVE_CHECK(found != running_.end());
+  running_.erase(found);
+  pool_->release(sequence.pages);
+  queue_.finished(sequence.request.tenant);
+}
+
+}  // namespace cove::engine

@@ -1,0 +1,222 @@
+#include "model/weights.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "compute/rope_table.h"
+
+namespace cove::model {
+namespace {
+
+// One linear layer as the spec describes it: canonical part names and their output sizes.
+struct PartSpec {
+  std::string_view name;  // "q"
+  int64_t out_features = 0;
+  bool bias = false;
+};
+
+Result<TensorView> find_tensor(const TensorLookup& tensors, const std::string& name, const Shape& shape) {
+  const TensorView view = tensors(name);
+  if (!view) return data_corrupt(fmt::format("tensor '{}' is missing", name));
+  if (view.shape != shape) {
+    return data_corrupt(fmt::format("tensor '{}' has shape {}, the configuration says {}", name, to_string(view.shape),
+                                    to_string(shape)));
+  }
+  return view;
+}
+
+// IEEE half to float.
+float from_f16(uint16_t half) {
+  const int exponent = half >> 10 & 31;
+  const int fraction = half & 1023;
+  const float sign = (half & 0x8000) != 0 ? -1.0F : 1.0F;
+  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
+  const int whole = exponent == 0 ? fraction : fraction + 1024;
+  return sign * std::ldexp(static_cast<float>(whole), std::max(exponent, 1) - 25);
+}
+
+// A small vector (a norm's scale) as f32. The mapping need not be aligned.
+Status read_vector(const std::string& name, const TensorView& view, std::span<float> out) {
+  const auto* bytes = view.as<const std::byte>();
+  if (view.dtype == DType::kF32) {
+    std::memcpy(out.data(), bytes, out.size_bytes());
+    return {};
+  }
+  if (view.dtype != DType::kF16 && view.dtype != DType::kBF16) {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("tensor '{}' has format {}, only f32, f16 and bf16 are possible here", name,
+                                  dtype_info(view.dtype).name));
+  }
+  for (size_t i = 0; i < out.size(); ++i) {
+    uint16_t bits = 0;
+    std::memcpy(&bits, bytes + i * sizeof(bits), sizeof(bits));
+    out[i] = view.dtype == DType::kF16 ? from_f16(bits) : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
+  return {};
+}
+
+class Loader {
+ public:
+  Loader(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend)
+      : spec_(spec), tensors_(tensors), backend_(backend) {}
+
+  Result<ConstantVector> vector(const std::string& name, int64_t size) const {
+    TRY_ASSIGN(const TensorView view, find_tensor(tensors_, name, {size}));
+    std::vector<float> values(static_cast<size_t>(size));
+    TRY(read_vector(name, view, values));
+    return backend_.load_vector(values);
+  }
+
+  Result<std::unique_ptr<LinearWeight>> linear(const std::string& prefix, std::span<const PartSpec> parts,
+                                               int64_t in_features) const {
+    LinearWeightDesc desc{.name = prefix};
+    for (const PartSpec& part : parts) {
+      const std::string name = fmt::format("{}{}", prefix, part.name);
+      desc.name = name;
+      LinearPart loaded;
+      TRY_ASSIGN(loaded.weight, find_tensor(tensors_, name + ".weight", {part.out_features, in_features}));
+      if (part.bias) {
+        TRY_ASSIGN(loaded.bias, find_tensor(tensors_, name + ".bias", {part.out_features}));
+      }
+      desc.parts.push_back(loaded);
+    }
+    return backend_.load_linear(desc);
+  }
+
+  Result<LayerWeights> layer(size_t index) const;
+  Result<DecoderWeights> all() const;
+
+ private:
+  Status load_rope(const LayerSpec& layer, LayerWeights& weights) const;
+
+  const ModelSpec& spec_;
+  const TensorLookup& tensors_;
+  Backend& backend_;
+};
+
+RopeTableArgs rope_args(const RopeSpec& rope, int64_t dim) {
+  return {.kind = static_cast<RopeTableArgs::Kind>(rope.kind),
+          .dim = dim,
+          .theta = rope.theta,
+          .factor = rope.factor,
+          .low_freq_factor = rope.low_freq_factor,
+          .high_freq_factor = rope.high_freq_factor,
+          .original_context = rope.original_context,
+          .beta_fast = rope.beta_fast,
+          .beta_slow = rope.beta_slow,
+          .attention_factor = rope.attention_factor,
+          .frequency_factors = rope.frequency_factors};
+}
+static_assert(static_cast<int>(RopeSpec::Kind::kYarn) == static_cast<int>(RopeTableArgs::Kind::kYarn));
+static_assert(static_cast<int>(RopeSpec::Kind::kLlama3) == static_cast<int>(RopeTableArgs::Kind::kLlama3));
+
+Status Loader::load_rope(const LayerSpec& layer, LayerWeights& weights) const {
+  const RopeTable table = make_rope_table(rope_args(layer.rope, layer.head_dim));
+  TRY_ASSIGN(weights.inv_freq, backend_.load_vector(table.inv_freq));
+  weights.rope_scale = table.scale;
+  return {};
+}
+
+Result<LayerWeights> Loader::layer(size_t index) const {
+  const LayerSpec& layer = spec_.layers[index];
+  const std::string prefix = fmt::format("layers.{}.", index);
+  const int64_t q_features = layer.heads * layer.head_dim;
+  const int64_t kv_features = layer.kv_heads * layer.head_dim;
+  LayerWeights weights;
+  TRY_ASSIGN(weights.attention_norm, vector(prefix + "attn_norm.weight", spec_.hidden));
+  TRY_ASSIGN(weights.qkv, linear(prefix,
+                                 std::array<PartSpec, 3>{{{"q", q_features, layer.qkv_bias},
+                                                          {"k", kv_features, layer.qkv_bias},
+                                                          {"v", kv_features, layer.qkv_bias}}},
+                                 spec_.hidden));
+  if (layer.qk_norm) {
+    TRY_ASSIGN(weights.q_norm, vector(prefix + "q_norm.weight", layer.head_dim));
+    TRY_ASSIGN(weights.k_norm, vector(prefix + "k_norm.weight", layer.head_dim));
+  }
+  TRY(load_rope(layer, weights));
+  TRY_ASSIGN(weights.output,
+             linear(prefix, std::array<PartSpec, 1>{{{"o", spec_.hidden, layer.output_bias}}}, q_features));
+  TRY_ASSIGN(weights.ffn_norm, vector(prefix + "ffn_norm.weight", spec_.hidden));
+  TRY_ASSIGN(
+      weights.gate_up,
+      linear(prefix,
+             std::array<PartSpec, 2>{{{"gate", layer.ffn_dim, layer.ffn_bias}, {"up", layer.ffn_dim, layer.ffn_bias}}},
+             spec_.hidden));
+  TRY_ASSIGN(weights.down,
+             linear(prefix, std::array<PartSpec, 1>{{{"down", spec_.hidden, layer.ffn_bias}}}, layer.ffn_dim));
+  return weights;
+}
+
+Result<DecoderWeights> Loader::all() const {
+  DecoderWeights weights;
+  TRY_ASSIGN(const TensorView embedding, find_tensor(tensors_, "embed.weight", {spec_.vocab, spec_.hidden}));
+  TRY_ASSIGN(weights.embedding, backend_.load_row_table(embedding));
+  for (size_t i = 0; i < spec_.layers.size(); ++i) {
+    TRY_ASSIGN(LayerWeights layer_weights, layer(i));
+    for (const auto* linear :
+         {&layer_weights.qkv, &layer_weights.output, &layer_weights.gate_up, &layer_weights.down}) {
+      weights.bytes_read += (*linear)->bytes_read;
+    }
+    weights.layers.push_back(std::move(layer_weights));
+  }
+  TRY_ASSIGN(weights.final_norm, vector("final_norm.weight", spec_.hidden));
+  const std::string_view head = spec_.tied_embeddings ? "embed" : "lm_head";
+  TRY_ASSIGN(weights.lm_head, linear("", std::array<PartSpec, 1>{{{head, spec_.vocab, false}}}, spec_.hidden));
+  weights.bytes_read += weights.lm_head->bytes_read;
+  return weights;
+}
+
+Status check_linear(const TensorLookup& tensors, const std::string& name, const Backend& backend, int64_t in_features) {
+  const TensorView view = tensors(name);
+  if (!view) return data_corrupt(fmt::format("tensor '{}' is missing", name));
+  const Status supported = backend.supports({.kind = OpKind::kLinear, .dtype = view.dtype, .in_features = in_features});
+  if (!supported) return with_context(supported.error(), fmt::format("tensor '{}'", name));
+  return {};
+}
+
+Status check_shape(const ModelSpec& spec) {
+  if (spec.layers.empty() || spec.hidden <= 0 || spec.vocab <= 0) {
+    return data_corrupt("the model has no layers, no width or no vocabulary");
+  }
+  const LayerSpec& first = spec.layers.front();
+  for (const LayerSpec& layer : spec.layers) {
+    if (layer.kv_heads != first.kv_heads || layer.head_dim != first.head_dim) {
+      return make_error(ErrorCode::kUnsupported, "layers with different numbers of key heads share no cache layout");
+    }
+    if (layer.kv_heads <= 0 || layer.heads % layer.kv_heads != 0 || layer.head_dim <= 0 || layer.head_dim % 2 != 0) {
+      return data_corrupt(fmt::format("{} query heads over {} key heads of {} values do not fit", layer.heads,
+                                      layer.kv_heads, layer.head_dim));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Status check_supported(const ModelSpec& spec, const TensorLookup& tensors, const Backend& backend) {
+  TRY(check_shape(spec));
+  const TensorView embedding = tensors("embed.weight");
+  if (!embedding) return data_corrupt("tensor 'embed.weight' is missing");
+  TRY(backend.supports({.kind = OpKind::kEmbed, .dtype = embedding.dtype}));
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    const LayerSpec& layer = spec.layers[i];
+    const std::string prefix = fmt::format("layers.{}.", i);
+    for (const char* name : {"q", "k", "v", "gate", "up"}) {
+      TRY(check_linear(tensors, prefix + name + ".weight", backend, spec.hidden));
+    }
+    TRY(check_linear(tensors, prefix + "o.weight", backend, layer.heads * layer.head_dim));
+    TRY(check_linear(tensors, prefix + "down.weight", backend, layer.ffn_dim));
+  }
+  return check_linear(tensors, spec.tied_embeddings ? "embed.weight" : "lm_head.weight", backend, spec.hidden);
+}
+
+Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend) {
+  return Loader(spec, tensors, backend).all();
+}
+
+}  // namespace cove::model
