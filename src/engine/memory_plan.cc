@@ -17,6 +17,12 @@ int64_t pages_for(const MemoryDemand& demand, int64_t tokens) {
   return (tokens + demand.page_tokens - 1) / demand.page_tokens;
 }
 
+uint64_t budget_of(const MemoryDemand& demand) {
+  if (demand.memory_total == 0) return std::numeric_limits<uint64_t>::max();
+  const auto allowed = static_cast<uint64_t>(static_cast<double>(demand.memory_total) * demand.memory_fraction);
+  return std::min(allowed, demand.memory_free);
+}
+
 Error does_not_fit(const MemoryDemand& demand, uint64_t budget, int64_t context) {
   const uint64_t kv = static_cast<uint64_t>(pages_for(demand, context)) * demand.page_bytes;
   const uint64_t needed = demand.weight_bytes + demand.workspace_bytes + kv;
@@ -57,8 +63,7 @@ Result<MemoryPlan> plan_memory(const MemoryDemand& demand) {
     return invalid_argument(fmt::format("model.context_max is {}, the model was made for {} tokens",
                                         demand.context_wanted, demand.context_model));
   }
-  const auto allowed = static_cast<uint64_t>(static_cast<double>(demand.memory_total) * demand.memory_fraction);
-  const uint64_t budget = std::min(allowed, demand.memory_free);
+  const uint64_t budget = budget_of(demand);
   const uint64_t fixed = demand.weight_bytes + demand.workspace_bytes;
   const int64_t wanted = demand.context_wanted > 0 ? demand.context_wanted : demand.context_model;
   if (fixed > budget) return does_not_fit(demand, budget, wanted);

@@ -10,7 +10,7 @@
 namespace cove::engine {
 
 struct MemoryDemand {
-  uint64_t memory_total = 0;     // of the device, bytes
+  uint64_t memory_total = 0;     // of the device, bytes; 0 = the backend sets no limit (reference)
   uint64_t memory_free = 0;      // now, before loading
   double memory_fraction = 0.8;  // of the total that may be used
   uint64_t weight_bytes = 0;

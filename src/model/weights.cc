@@ -1,14 +1,12 @@
 #include "model/weights.h"
 
-#include <algorithm>
 #include <array>
-#include <bit>
-#include <cmath>
-#include <cstring>
+#include <string>
 
 #include <fmt/format.h>
 
 #include "compute/rope_table.h"
+#include "tensor/decode.h"
 
 namespace cove::model {
 namespace {
@@ -30,36 +28,6 @@ Result<TensorView> find_tensor(const TensorLookup& tensors, const std::string& n
   return view;
 }
 
-// IEEE half to float.
-float from_f16(uint16_t half) {
-  const int exponent = half >> 10 & 31;
-  const int fraction = half & 1023;
-  const float sign = (half & 0x8000) != 0 ? -1.0F : 1.0F;
-  if (exponent == 31) return fraction != 0 ? NAN : sign * INFINITY;
-  const int whole = exponent == 0 ? fraction : fraction + 1024;
-  return sign * std::ldexp(static_cast<float>(whole), std::max(exponent, 1) - 25);
-}
-
-// A small vector (a norm's scale) as f32. The mapping need not be aligned.
-Status read_vector(const std::string& name, const TensorView& view, std::span<float> out) {
-  const auto* bytes = view.as<const std::byte>();
-  if (view.dtype == DType::kF32) {
-    std::memcpy(out.data(), bytes, out.size_bytes());
-    return {};
-  }
-  if (view.dtype != DType::kF16 && view.dtype != DType::kBF16) {
-    return make_error(ErrorCode::kUnsupported,
-                      fmt::format("tensor '{}' has format {}, only f32, f16 and bf16 are possible here", name,
-                                  dtype_info(view.dtype).name));
-  }
-  for (size_t i = 0; i < out.size(); ++i) {
-    uint16_t bits = 0;
-    std::memcpy(&bits, bytes + i * sizeof(bits), sizeof(bits));
-    out[i] = view.dtype == DType::kF16 ? from_f16(bits) : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-  }
-  return {};
-}
-
 class Loader {
  public:
   Loader(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend)
@@ -68,7 +36,8 @@ class Loader {
   Result<ConstantVector> vector(const std::string& name, int64_t size) const {
     TRY_ASSIGN(const TensorView view, find_tensor(tensors_, name, {size}));
     std::vector<float> values(static_cast<size_t>(size));
-    TRY(read_vector(name, view, values));
+    const Status decoded = decode_to_f32(view, values);
+    if (!decoded) return with_context(decoded.error(), fmt::format("tensor '{}'", name));
     return backend_.load_vector(values);
   }
 
