@@ -16,17 +16,17 @@ enum class DType : uint8_t {
   kU8,
   kI32,
   kI64,
-  kQ8_0,  // 32 values: f16 scale, 32 int8                      (34 bytes, as in ggml)
-  kQ4_0,  // 32 values: f16 scale, 32 4-bit values minus 8       (18 bytes, as in ggml)
+  kQ8_0,    // 32 values: f16 scale, 32 int8                      (34 bytes, as in ggml)
+  kQ4_0,    // 32 values: f16 scale, 32 4-bit values minus 8       (18 bytes, as in ggml)
   kOpaque,  // a container's type that is listed but cannot be used; TensorInfo::type_name says which
 };
 
 struct DTypeInfo {
   DType dtype;
-  std::string_view name;       // "f32", "bf16", "q8_0"
-  int64_t block_elements;      // values that share one block; 1 for plain types
+  std::string_view name;   // "f32", "bf16", "q8_0"
+  int64_t block_elements;  // values that share one block; 1 for plain types
   int64_t block_bytes;
-  bool is_float_like;          // can be decoded to float: formats/codec.h
+  bool is_float_like;  // can be decoded to float: formats/codec.h
 };
 
 const DTypeInfo& dtype_info(DType dtype);

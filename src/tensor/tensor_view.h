@@ -39,7 +39,9 @@ struct TensorView {
   Shape shape;
 
   template <class T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
   int64_t bytes() const { return dtype_bytes(dtype, shape.elements()); }
   explicit operator bool() const { return data != nullptr; }
 };

@@ -1,6 +1,7 @@
 #pragma once
-// IEEE half and bfloat16 to and from float: exact, subnormals and NaN included, rounding to the nearest with ties to even.
-// Branch-light so that a compiler vectorises loops over them; backends have their own fast versions, tested against these.
+// IEEE half and bfloat16 to and from float: exact, subnormals and NaN included, rounding to the nearest with ties to
+// even. Branch-light so that a compiler vectorises loops over them; backends have their own fast versions, tested
+// against these.
 
 #include <bit>
 #include <cstdint>

@@ -1,6 +1,6 @@
 #pragma once
-// safetensors (https://github.com/huggingface/safetensors): reading one file or a sharded directory, strictly checked before
-// anything is used, and writing. Called by engine/loading, the tools and the trainer's export.
+// safetensors (https://github.com/huggingface/safetensors): reading one file or a sharded directory, strictly checked
+// before anything is used, and writing. Called by engine/loading, the tools and the trainer's export.
 //
 // File: u64 little-endian header length, JSON header, data. The tensors' ranges, sorted, must tile the data exactly.
 
@@ -24,8 +24,8 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-// `file` is the whole file's bytes, `file_name` goes into TensorInfo and messages. Errors: kDataCorrupt naming tensor and
-// offset. Element types that Cove does not compute with are listed as kOpaque.
+// `file` is the whole file's bytes, `file_name` goes into TensorInfo and messages. Errors: kDataCorrupt naming tensor
+// and offset. Element types that Cove does not compute with are listed as kOpaque.
 Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file, const std::string& file_name);
 
 // `path` is a .safetensors file, an index (.safetensors.index.json) or a directory with either: its
@@ -39,8 +39,8 @@ struct TensorToWrite {
   std::span<const std::byte> bytes;  // exactly the tensor's; borrowed until the call returns
 };
 
-// Writes beside `path` and renames. Tensors of wider elements come first, so that all are aligned; otherwise in the given
-// order. Metadata such as {"format", "pt"}, which transformers asks for.
+// Writes beside `path` and renames. Tensors of wider elements come first, so that all are aligned; otherwise in the
+// given order. Metadata such as {"format", "pt"}, which transformers asks for.
 Status write_safetensors(const std::filesystem::path& path, std::span<const TensorToWrite> tensors,
                          const std::map<std::string, std::string>& metadata = {});
 

@@ -1,6 +1,6 @@
 #pragma once
-// Named tensors of a model file or directory, whatever the container: safetensors (sharded or not) or GGUF. The bytes are
-// mapped, never copied; whoever keeps a TensorView's data keeps the WeightSource alive.
+// Named tensors of a model file or directory, whatever the container: safetensors (sharded or not) or GGUF. The bytes
+// are mapped, never copied; whoever keeps a TensorView's data keeps the WeightSource alive.
 
 #include <memory>
 #include <span>

@@ -1,0 +1,30 @@
+#pragma once
+// A WeightSource over mapped files, whatever their container. Internal to io/: made by open_safetensors and open_gguf.
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/file.h"
+#include "tensor/io/weight_source.h"
+
+namespace cove {
+
+class MappedWeights final : public WeightSource {
+ public:
+  // Takes over a file whose tensors (offsets within it, checked to lie inside) are given; their `file` is its name.
+  // Errors: kDataCorrupt when a tensor of that name came with an earlier file.
+  Status add(MappedFile file, std::vector<TensorInfo> tensors);
+
+  std::span<const TensorInfo> tensors() const override { return tensors_; }
+  const TensorInfo* find(std::string_view name) const override;
+  std::span<const std::byte> data(const TensorInfo& tensor) const override;
+
+ private:
+  std::vector<TensorInfo> tensors_;
+  std::unordered_map<std::string, size_t> index_by_name_;
+  std::unordered_map<std::string, MappedFile> files_;  // by file name
+};
+
+}  // namespace cove
