@@ -1,0 +1,353 @@
+#include "server/http/connection.h"
+
+#include <utility>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "base/log.h"
+
+namespace cove::http {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast_http = boost::beast::http;
+using boost::system::error_code;
+
+constexpr auto kQuiet = asio::as_tuple(asio::use_awaitable);  // errors as values
+constexpr std::chrono::seconds kLingerTime{5};
+
+Method method_of(beast_http::verb verb) {
+  switch (verb) {
+    case beast_http::verb::get: return Method::kGet;
+    case beast_http::verb::head: return Method::kHead;
+    case beast_http::verb::post: return Method::kPost;
+    case beast_http::verb::put: return Method::kPut;
+    case beast_http::verb::patch: return Method::kPatch;
+    case beast_http::verb::delete_: return Method::kDelete;
+    case beast_http::verb::options: return Method::kOptions;
+    default: return Method::kOther;
+  }
+}
+
+std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+void split_target(std::string_view target, Request& request) {
+  // The absolute form "http://host/path" names the same resource as "/path".
+  if (const size_t scheme = target.find("://"); scheme != std::string_view::npos && target.front() != '/') {
+    const size_t slash = target.find('/', scheme + 3);
+    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+  }
+  const size_t question = std::min(target.find('?'), target.size());
+  request.path = percent_decode(target.substr(0, question));
+  if (question < target.size()) request.query = target.substr(question + 1);
+}
+
+std::pair<int, std::string> status_of(const error_code& error, const ServerOptions& options) {
+  if (error == beast_http::error::body_limit) {
+    return {413, "the request body is larger than " + std::to_string(options.body_bytes_max) +
+                     " bytes (server.body_mb_max)"};
+  }
+  if (error == beast_http::error::header_limit) {
+    return {431, "the request head is larger than " + std::to_string(options.head_bytes_max) + " bytes"};
+  }
+  if (error == beast_http::error::bad_version) return {505, "only HTTP/1.0 and HTTP/1.1 are spoken here"};
+  return {400, "not a valid HTTP request: " + error.message()};
+}
+
+}  // namespace
+
+struct Connection::Parser {
+  beast_http::request_parser<beast_http::string_body> http;
+  error_code error;
+};
+
+Connection::Connection(std::shared_ptr<ServerCore> core, Socket socket)
+    : core_(std::move(core)),
+      socket_(std::move(socket)),
+      event_(core_->io),
+      gate_(core_->io),
+      write_timer_(core_->io) {
+  core_->connections.insert(this);
+  error_code ignored;
+  const auto endpoint = socket_.remote_endpoint(ignored);
+  if (!ignored) peer_ = endpoint.address().to_string();
+  socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+}
+
+Connection::~Connection() { core_->connections.erase(this); }
+
+void Connection::start() {
+  const auto self = shared_from_this();
+  asio::co_spawn(core_->io, [self] { return self->read_loop(); }, asio::detached);
+  asio::co_spawn(core_->io, [self] { return self->serve(); }, asio::detached);
+}
+
+void Connection::start_refusing(int status, std::string message) {
+  const auto self = shared_from_this();
+  asio::co_spawn(core_->io, [self] { return self->read_loop(); }, asio::detached);
+  asio::co_spawn(
+      core_->io,
+      [self, status, message]() -> asio::awaitable<void> {
+        Parser parser;
+        co_await self->refuse(parser, status, message);
+        self->close();
+      },
+      asio::detached);
+}
+
+void Connection::close() {
+  error_code ignored;
+  socket_.close(ignored);
+  eof_ = true;
+  if (exchange_) exchange_->abort("the connection was closed");
+  gate_.cancel();
+  write_timer_.cancel();
+  event_.cancel();
+}
+
+// Waits until wake() or the deadline; callers look at the state again after it.
+asio::awaitable<void> Connection::wait_event(Clock::time_point deadline) {
+  event_.expires_at(deadline);
+  co_await event_.async_wait(kQuiet);
+}
+
+asio::awaitable<void> Connection::read_loop() {
+  const auto self = shared_from_this();
+  while (socket_.is_open()) {
+    if (!discard_ && input_.size() >= core_->options.read_ahead_bytes_max) {
+      gate_.expires_at(Clock::time_point::max());
+      co_await gate_.async_wait(kQuiet);
+      continue;
+    }
+    const auto [wait_error] = co_await socket_.async_wait(Socket::wait_read, kQuiet);
+    if (wait_error) break;
+    error_code error;
+    const size_t got = socket_.read_some(asio::buffer(core_->scratch), error);
+    if (error == asio::error::would_block) continue;
+    if (error) break;
+    if (!discard_) input_.append(core_->scratch, 0, got);
+    wake();
+  }
+  eof_ = true;
+  // A finished answer is still written out: the peer may only have closed its sending side.
+  if (exchange_) exchange_->abort("the client closed the connection");
+  wake();
+}
+
+asio::awaitable<void> Connection::serve() {
+  const auto self = shared_from_this();
+  while (co_await serve_one()) {
+  }
+  close();
+}
+
+asio::awaitable<bool> Connection::wait_for_first_byte() {
+  const auto deadline = Clock::now() + core_->options.idle_timeout;
+  while (input_.empty()) {
+    if (eof_ || core_->closing || Clock::now() >= deadline) co_return false;
+    co_await wait_event(deadline);
+  }
+  co_return true;
+}
+
+asio::awaitable<bool> Connection::serve_one() {
+  if (!co_await wait_for_first_byte()) co_return false;
+  Parser parser;
+  parser.http.header_limit(static_cast<std::uint32_t>(core_->options.head_bytes_max));
+  parser.http.body_limit(core_->options.body_bytes_max);
+  parser.http.eager(false);
+  const HeadResult head = co_await read_head(parser, Clock::now() + core_->options.head_timeout);
+  if (head == HeadResult::kClosed) co_return false;
+  if (head == HeadResult::kBroken) {
+    auto [status, message] = status_of(parser.error, core_->options);
+    co_await refuse(parser, status, message);
+    co_return false;
+  }
+  Request request = request_of(parser);
+  if (auto refused = core_->handler->check_head(request)) {
+    if (request.expects_body) {
+      co_await send_and_linger(std::move(*refused), std::move(request));
+      co_return false;
+    }
+    const auto exchange = std::make_shared<ExchangeState>(
+        std::move(request), Framing{.head_only = request.method == Method::kHead, .keep_alive = parser.http.keep_alive()},
+        ExchangeLimits{}, poster());
+    exchange->respond(std::move(*refused));
+    co_return co_await pump(exchange);
+  }
+  if (!co_await read_body(parser, Clock::now() + core_->options.body_timeout)) co_return false;
+  co_return co_await answer(parser, std::move(request));
+}
+
+asio::awaitable<Connection::HeadResult> Connection::read_head(Parser& parser, Clock::time_point deadline) {
+  for (;;) {
+    const size_t used = parser.http.put(asio::buffer(input_), parser.error);
+    input_.erase(0, used);
+    gate_.cancel();
+    if (parser.error == beast_http::error::need_more) {
+      parser.error = {};
+    } else if (parser.error) {
+      co_return HeadResult::kBroken;
+    }
+    if (parser.http.is_header_done()) co_return HeadResult::kReady;
+    if (eof_) co_return HeadResult::kClosed;
+    if (Clock::now() >= deadline) {
+      co_await refuse(parser, 408, "the request head did not arrive in time");
+      co_return HeadResult::kClosed;
+    }
+    if (used == 0 || input_.empty()) co_await wait_event(deadline);
+  }
+}
+
+asio::awaitable<bool> Connection::read_body(Parser& parser, Clock::time_point deadline) {
+  const std::string_view expect = view(parser.http.get()[beast_http::field::expect]);
+  if (!expect.empty() && !equal_ignoring_case(expect, "100-continue")) {
+    co_await refuse(parser, 417, "only 'Expect: 100-continue' is known");
+    co_return false;
+  }
+  if (!expect.empty() && !parser.http.is_done() && input_.empty()) {
+    if (!co_await write_all("HTTP/1.1 100 Continue\r\n\r\n")) co_return false;
+  }
+  while (!parser.http.is_done()) {
+    const size_t used = input_.empty() ? 0 : parser.http.put(asio::buffer(input_), parser.error);
+    input_.erase(0, used);
+    gate_.cancel();
+    if (parser.error == beast_http::error::need_more) parser.error = {};
+    if (parser.error) {
+      auto [status, message] = status_of(parser.error, core_->options);
+      co_await refuse(parser, status, message);
+      co_return false;
+    }
+    if (parser.http.is_done()) break;
+    if (used > 0 && !input_.empty()) continue;
+    if (eof_) co_return false;
+    if (Clock::now() >= deadline) {
+      co_await refuse(parser, 408, "the request body did not arrive in time");
+      co_return false;
+    }
+    co_await wait_event(deadline);
+  }
+  co_return true;
+}
+
+Request Connection::request_of(Parser& parser) const {
+  const auto& message = parser.http.get();
+  Request request;
+  request.method = method_of(message.method());
+  request.method_name = view(message.method_string());
+  request.peer = peer_;
+  split_target(view(message.target()), request);
+  for (const auto& field : message) {
+    request.headers.push_back({std::string(view(field.name_string())), std::string(view(field.value()))});
+  }
+  request.expects_body = parser.http.is_header_done() && !parser.http.is_done();
+  return request;
+}
+
+ExchangeState::Post Connection::poster() const {
+  // Weak: an engine may hold the exchange longer than the server lives.
+  return [weak = std::weak_ptr<ServerCore>(core_)](std::function<void()> task) {
+    if (const auto core = weak.lock()) asio::post(core->io, std::move(task));
+  };
+}
+
+asio::awaitable<bool> Connection::answer(Parser& parser, Request request) {
+  request.body = std::move(parser.http.get().body());
+  const Framing framing{.head_only = request.method == Method::kHead,
+                        .chunked = parser.http.get().version() >= 11,
+                        .keep_alive = parser.http.keep_alive() && !core_->closing};
+  const auto exchange = std::make_shared<ExchangeState>(
+      std::move(request), framing, ExchangeLimits{.pending_bytes_max = core_->options.write_pending_bytes_max}, poster());
+  exchange->attach([this] { wake(); });
+  exchange_ = exchange;
+  core_->handler->handle(exchange);
+  if (eof_) exchange->abort("the client closed the connection");
+  co_return co_await pump(exchange);
+}
+
+// Writes what the exchange collects until it is finished or given up. Returns whether the connection can go on.
+asio::awaitable<bool> Connection::pump(std::shared_ptr<ExchangeState> exchange) {
+  const StreamOptions& stream = exchange->stream_options();
+  bool delivered = true;
+  auto last_write = Clock::now();
+  while (!exchange->aborted()) {
+    std::string bytes = exchange->take_pending();
+    if (!bytes.empty()) {
+      delivered = co_await write_all(std::move(bytes));
+      if (!delivered) exchange->abort("the client could not be written to");
+      last_write = Clock::now();
+      if (!delivered) break;
+      continue;
+    }
+    if (exchange->finished()) break;
+    const bool idles = stream.idle_every.count() > 0;
+    const auto deadline = idles ? last_write + stream.idle_every : Clock::time_point::max();
+    if (idles && Clock::now() >= deadline) {
+      exchange->write_idle_text();
+      continue;
+    }
+    co_await wait_event(deadline);
+  }
+  exchange->detach();
+  exchange_ = nullptr;
+  Outcome outcome = exchange->outcome();
+  if (!delivered) outcome.complete = false;
+  core_->handler->done(exchange->request(), outcome);
+  co_return delivered && !exchange->aborted() && exchange->keep_alive() && !core_->closing;
+}
+
+asio::awaitable<void> Connection::refuse(Parser& parser, int status, std::string message) {
+  Request request = request_of(parser);
+  Response response = core_->handler->refuse(request, status, message);
+  co_await send_and_linger(std::move(response), std::move(request));
+}
+
+// An answer to a request whose body was not read: then the connection cannot be used again.
+asio::awaitable<void> Connection::send_and_linger(Response response, Request request) {
+  const Framing framing{.head_only = request.method == Method::kHead, .keep_alive = false};
+  const auto exchange = std::make_shared<ExchangeState>(std::move(request), framing, ExchangeLimits{}, poster());
+  exchange->respond(std::move(response));
+  co_await pump(exchange);
+  co_await linger();
+}
+
+// Closing with unread input would make the kernel reset the connection and may take the answer from the client, so what still
+// comes is read and thrown away for a while.
+asio::awaitable<void> Connection::linger() {
+  discard_ = true;
+  input_.clear();
+  input_.shrink_to_fit();
+  gate_.cancel();
+  error_code ignored;
+  socket_.shutdown(Socket::shutdown_send, ignored);
+  const auto deadline = Clock::now() + kLingerTime;
+  while (!eof_ && Clock::now() < deadline) co_await wait_event(deadline);
+}
+
+asio::awaitable<bool> Connection::write_all(std::string bytes) {
+  size_t done = 0;
+  while (done < bytes.size()) {
+    error_code error;
+    done += socket_.write_some(asio::buffer(bytes.data() + done, bytes.size() - done), error);
+    if (!error) continue;
+    if (error != asio::error::would_block) co_return false;
+    write_timer_.expires_after(core_->options.write_timeout);
+    write_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
+      if (!cancelled) self->close();
+    });
+    const auto [wait_error] = co_await socket_.async_wait(Socket::wait_write, kQuiet);
+    write_timer_.cancel();
+    if (wait_error || !socket_.is_open()) co_return false;
+  }
+  co_return true;
+}
+
+}  // namespace cove::http

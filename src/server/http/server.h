@@ -1,0 +1,62 @@
+#pragma once
+// The HTTP/1.1 server: one I/O thread, coroutines inside (connection.cc). Its handler is server/gateway.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "server/http/exchange.h"
+
+namespace cove::http {
+
+// All calls come from the I/O thread and must not block it.
+class Handler {
+ public:
+  virtual ~Handler() = default;
+  // The head has arrived, the body has not: an answer here refuses the request without reading its body.
+  virtual std::optional<Response> check_head(Request& request) = 0;
+  virtual void handle(std::shared_ptr<Exchange> exchange) = 0;
+  // A request that could not be read: broken syntax, too large, too slow. `request` holds what is known of it.
+  virtual Response refuse(Request& request, int status, std::string_view message) = 0;
+  virtual void done(const Request& request, const Outcome& outcome) = 0;
+};
+
+struct ServerOptions {
+  std::string host = "127.0.0.1";
+  uint16_t port = 8080;                               // 0 = a free one
+  size_t body_bytes_max = size_t{32} << 20;
+  size_t head_bytes_max = 32 << 10;
+  size_t read_ahead_bytes_max = 64 << 10;             // pipelined bytes kept while an answer is being made
+  size_t write_pending_bytes_max = size_t{1} << 20;   // of a stream; a slower reader is cut off
+  size_t connections_max = 8192;
+  std::chrono::milliseconds head_timeout{15'000};     // from its first byte
+  std::chrono::milliseconds body_timeout{60'000};     // the whole body
+  std::chrono::milliseconds idle_timeout{75'000};     // between requests
+  std::chrono::milliseconds write_timeout{30'000};    // without any progress
+};
+
+class Server {
+ public:
+  // Binds and listens. Errors: kFailedPrecondition naming address, port and what to do.
+  static Result<std::unique_ptr<Server>> create(const ServerOptions& options, Handler& handler);
+  virtual ~Server() = default;
+
+  virtual uint16_t port() const = 0;
+  // Serves until stop(). Call once; the calling thread becomes the I/O thread.
+  virtual void run() = 0;
+  // Any thread. Closes everything and lets run() return.
+  virtual void stop() = 0;
+  // Any thread. Keep-alive connections are closed after their present answer from now on.
+  virtual void stop_keep_alive() = 0;
+  // Any thread. Runs `task` on the I/O thread.
+  virtual void post(std::function<void()> task) = 0;
+  virtual size_t connections() const = 0;
+};
+
+// True for names and addresses that only this machine reaches: 127.0.0.0/8, ::1, localhost.
+bool is_loopback(const std::string& host);
+
+}  // namespace cove::http
