@@ -1,6 +1,6 @@
 #pragma once
-// All that the server sees of the engine: submit a request, get its tokens through a sink, cancel it, ask how things are.
-// Implemented by engine/ (engine.cc) and by test doubles. Thread-safe unless said otherwise.
+// All that the server sees of the engine: submit a request, get its tokens through a sink, cancel it, ask how things
+// are. Implemented by engine/ (engine.cc) and by test doubles. Thread-safe unless said otherwise.
 
 #include <cstdint>
 #include <functional>
@@ -27,27 +27,27 @@ struct SamplingOptions {
   float frequency_penalty = 0.0F;   // [-2, 2]
   float repetition_penalty = 1.0F;  // > 0
   std::vector<std::pair<int32_t, float>> logit_bias{};
-  uint64_t seed = 0;                // the caller chooses one when the client gave none, so that it can be recorded
-  int32_t top_logprobs = -1;        // -1 = none; 0 = drawn token only; up to 20
+  uint64_t seed = 0;          // the caller chooses one when the client gave none, so that it can be recorded
+  int32_t top_logprobs = -1;  // -1 = none; 0 = drawn token only; up to 20
 };
 
 // Bounds the thinking part: after `tokens` generated tokens without `end_token`, the engine forces `close_tokens`.
 struct ThinkingBudget {
   int32_t tokens = 0;
   int32_t end_token = -1;               // </think>
-  std::vector<int32_t> close_tokens{};    // what is forced; contains end_token
+  std::vector<int32_t> close_tokens{};  // what is forced; contains end_token
 };
 
 struct Request {
-  std::string id{};                       // for logs
-  std::string tenant{};                   // fairness between tenants; empty = anonymous
-  std::vector<int32_t> prompt{};          // not empty
-  int32_t tokens_max = 0;               // generated at most; 0 = up to the context's end
-  int32_t tokens_min = 0;               // stop tokens are not drawn before
+  std::string id{};               // for logs
+  std::string tenant{};           // fairness between tenants; empty = anonymous
+  std::vector<int32_t> prompt{};  // not empty
+  int32_t tokens_max = 0;         // generated at most; 0 = up to the context's end
+  int32_t tokens_min = 0;         // stop tokens are not drawn before
   SamplingOptions sampling{};
-  std::vector<std::string> stop{};        // text that ends the answer and is not part of it
-  std::vector<int32_t> stop_tokens{};     // besides the model's own end tokens
-  bool ignore_eos = false;              // benches
+  std::vector<std::string> stop{};     // text that ends the answer and is not part of it
+  std::vector<int32_t> stop_tokens{};  // besides the model's own end tokens
+  bool ignore_eos = false;             // benches
   std::optional<ThinkingBudget> thinking{};
 };
 
@@ -59,8 +59,8 @@ struct Logprob {
   std::vector<std::pair<int32_t, float>> top{};
 };
 
-// What one step added to one request. `text` is valid UTF-8 and never holds a part of a stop string that may still complete;
-// the concatenation of all texts is the answer.
+// What one step added to one request. `text` is valid UTF-8 and never holds a part of a stop string that may still
+// complete; the concatenation of all texts is the answer. The end token is in neither (usage counts it).
 struct Output {
   std::string text{};
   std::vector<int32_t> tokens{};
@@ -69,19 +69,19 @@ struct Output {
 
 struct Usage {
   int32_t prompt_tokens = 0;
-  int32_t cached_tokens = 0;      // of the prompt, taken from the prefix cache
+  int32_t cached_tokens = 0;  // of the prompt, taken from the prefix cache
   int32_t completion_tokens = 0;
 };
 
 struct Finish {
   FinishReason reason = FinishReason::kStop;
-  std::string stop_string{};        // the one that matched, if any
-  Error error{};                    // kError only
+  std::string stop_string{};  // the one that matched, if any
+  Error error{};              // kError only
   Usage usage{};
 };
 
-// Receives a request's tokens. Called from the engine's thread, in order: on_output any number of times, then on_finish exactly
-// once, also for cancelled and failed requests. Must not block and must not call the engine back.
+// Receives a request's tokens. Called from the engine's thread, in order: on_output any number of times, then on_finish
+// exactly once, also for cancelled and failed requests. Must not block and must not call the engine back.
 class TokenSink {
  public:
   virtual ~TokenSink() = default;
@@ -93,15 +93,15 @@ struct Stats {
   int64_t requests_running = 0;
   int64_t requests_waiting = 0;
   int64_t pages_total = 0;
-  int64_t pages_used = 0;          // referenced by live requests
-  int64_t pages_cached = 0;        // held by the prefix tree only; can be taken any time
-  uint64_t prompt_tokens = 0;      // computed since start
+  int64_t pages_used = 0;      // referenced by live requests
+  int64_t pages_cached = 0;    // held by the prefix tree only; can be taken any time
+  uint64_t prompt_tokens = 0;  // computed since start
   uint64_t cached_prompt_tokens = 0;
   uint64_t generated_tokens = 0;
   uint64_t steps = 0;
   uint64_t preemptions = 0;
   uint64_t cancelled = 0;
-  double seconds_since_step = 0;   // since the loop last showed life
+  double seconds_since_step = 0;  // since the loop last showed life
 };
 
 enum class Health : uint8_t { kLoading, kReady, kDraining, kStuck, kFailed };
@@ -110,11 +110,11 @@ enum class Health : uint8_t { kLoading, kReady, kDraining, kStuck, kFailed };
 struct ModelInfo {
   std::string name{};
   std::string family{};
-  std::string digest{};              // sha256 over the weight files' names, sizes and headers: identifies the version
-  std::string device{};              // "cpu: AMD EPYC, 2 threads, avx512"
-  std::string weight_format{};       // "bf16"
+  std::string digest{};         // sha256 over the weight files' names, sizes and headers: identifies the version
+  std::string device{};         // "cpu: AMD EPYC, 2 threads, avx512"
+  std::string weight_format{};  // "bf16"
   int64_t parameters = 0;
-  int64_t context_max = 0;         // tokens, prompt and answer together
+  int64_t context_max = 0;  // tokens, prompt and answer together
   int64_t vocab = 0;
   int64_t weight_bytes = 0;
 };

@@ -1,6 +1,7 @@
 #include "engine/scheduler/fair_queue.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/check.h"
 
@@ -31,29 +32,34 @@ void FairQueue::push_preempted(Sequence& sequence) {
   ++size_;
 }
 
+// The least served with something queued; among equals the one whose turn is longest ago.
+FairQueue::Tenant* FairQueue::next_tenant() {
+  Tenant* next = nullptr;
+  for (auto& [name, tenant] : tenants_) {
+    if (tenant.queue.empty()) continue;
+    const auto rank = [](const Tenant& t) { return std::tuple(t.served, t.turn, t.queue.front()->id); };
+    if (next == nullptr || rank(tenant) < rank(*next)) next = &tenant;
+  }
+  return next;
+}
+
 Sequence* FairQueue::front() {
   if (!preempted_.empty()) return preempted_.back();
-  const Tenant* least = nullptr;
-  for (const auto& [name, tenant] : tenants_) {
-    if (tenant.queue.empty()) continue;
-    const bool better = least == nullptr || tenant.served < least->served ||
-                        (tenant.served == least->served && tenant.queue.front()->id < least->queue.front()->id);
-    if (better) least = &tenant;
-  }
-  return least == nullptr ? nullptr : least->queue.front();
+  const Tenant* tenant = next_tenant();
+  return tenant == nullptr ? nullptr : tenant->queue.front();
 }
 
 void FairQueue::pop_front() {
-  Sequence* sequence = front();
-  COVE_CHECK(sequence != nullptr);
+  COVE_CHECK(size_ > 0);
   --size_;
   if (!preempted_.empty()) {
     preempted_.pop_back();
     return;
   }
-  Tenant& tenant = tenants_[sequence->request.tenant];
-  tenant.queue.pop_front();
-  ++tenant.running;
+  Tenant* tenant = next_tenant();
+  tenant->queue.pop_front();
+  tenant->turn = ++turns_;
+  ++tenant->running;
 }
 
 bool FairQueue::remove(const Sequence& sequence) {

@@ -35,14 +35,17 @@ class FairQueue {
     std::deque<Sequence*> queue;
     int64_t running = 0;  // popped and neither finished nor preempted
     int64_t served = 0;   // tokens
+    uint64_t turn = 0;    // when one of its requests last left the queue; 0 = never
   };
 
   int64_t least_served() const;
+  Tenant* next_tenant();
   void forget_if_gone(const std::string& name);
 
   std::map<std::string, Tenant> tenants_;  // those with queued or running sequences
   std::vector<Sequence*> preempted_;       // by arrival, the oldest last
   int64_t size_ = 0;
+  uint64_t turns_ = 0;
 };
 
 }  // namespace cove::engine

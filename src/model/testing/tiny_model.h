@@ -59,6 +59,7 @@ class TinyModel {
 
   const ModelSpec& spec() const { return spec_; }
   ModelSpec& spec() { return spec_; }
+  std::vector<float>& values(const std::string& name) { return tensors_.at(name).values; }
   void remove(const std::string& name) { tensors_.erase(name); }
   model::TensorLookup lookup() const {
     return [this](std::string_view name) {
