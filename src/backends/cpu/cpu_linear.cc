@@ -1,0 +1,199 @@
+#include "backends/cpu/cpu_linear.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+
+namespace cove::cpu {
+namespace {
+
+// A row's units are rounded up so that whole vectors may be stored behind its end.
+int64_t pad_units(int64_t units) { return (units + 15) / 16 * 16; }
+
+bool is_swiglu(const LinearArgs& args) { return args.epilogue == LinearArgs::Epilogue::kSwiGlu; }
+
+int64_t pair_count(const LinearArgs& args, const CpuLinear& linear) {
+  const auto panels = static_cast<int64_t>(linear.panels.size());
+  return is_swiglu(args) ? panels / 2 : (panels + 1) / 2;
+}
+
+}  // namespace
+
+LinearRunner::LinearRunner(const KernelTable& kernels, ThreadPool& pool)
+    : kernels_(kernels),
+      pool_(pool),
+      c_floats_(kRowsPerPass * kPanelsPerTile * kernels.lanes),
+      panel_floats_(kPanelsPerTile * kUnitsPerChunk * kernels.lanes) {
+  c_.reserve(static_cast<size_t>(pool.threads() * c_floats_) * sizeof(float));
+  panel_.reserve(static_cast<size_t>(pool.threads() * panel_floats_) * sizeof(float));
+  tiles_.reserve(static_cast<size_t>(kRowsPerPass));
+}
+
+void LinearRunner::reserve(const CpuLinear& linear, int64_t rows) {
+  const int64_t pass_rows = std::min(rows, kRowsPerPass);
+  x_.reserve(static_cast<size_t>(pass_rows * pad_units(linear.units)) * sizeof(float));
+  if (linear.path != CpuLinear::Path::kBlocks) return;
+  const size_t scale_bytes = static_cast<size_t>(pass_rows * (linear.in_features / kBlockInputs)) * sizeof(float);
+  x_scale_.reserve(scale_bytes);
+  x_offset_.reserve(scale_bytes);
+}
+
+void LinearRunner::run(const LinearArgs& args) {
+  const auto& linear = static_cast<const CpuLinear&>(*args.weight);
+  const int64_t rows = args.x.shape[0];
+  const int64_t out_features = is_swiglu(args) ? linear.out_features / 2 : linear.out_features;
+  COVE_CHECK(args.x.dtype == DType::kF32 && args.x.shape == (Shape{rows, linear.in_features}));
+  COVE_CHECK(args.out.dtype == DType::kF32 && args.out.shape == (Shape{rows, out_features}));
+  // {gate, up} are two parts of equal height: their panels pair up.
+  COVE_CHECK(!is_swiglu(args) || (linear.part_begin.size() == 3 && linear.part_begin[1] * 2 == linear.panels.size()));
+  reserve(linear, rows);
+  const bool blocks = linear.path == CpuLinear::Path::kBlocks;
+  for (int64_t first = 0; first < rows; first += kRowsPerPass) {
+    const Pass pass = {.args = &args,
+                       .linear = &linear,
+                       .first_row = first,
+                       .rows = std::min(kRowsPerPass, rows - first),
+                       .padded_units = pad_units(linear.units)};
+    cut_tiles(pass.rows, blocks ? kernels_.block_tile_rows : kernels_.tile_rows);
+    prepare_rows(pass);
+    const int64_t pairs = pair_count(args, linear);
+    // Long runs for the memory's sake, but several a thread so that a disturbed one does not hold up the others.
+    const int64_t grain = std::max<int64_t>(1, pairs / (pool_.threads() * 8));
+    pool_.parallel_for(pairs, grain, [&](int64_t begin, int64_t end, int worker) {
+      for (int64_t i = begin; i < end; ++i) {
+        const Pair pair = pair_of(pass, i);
+        blocks ? multiply_blocks(pass, pair, worker) : multiply_rows(pass, pair, worker);
+        store(pass, pair, worker);
+      }
+    });
+  }
+}
+
+// Tiles of nearly equal height: 16 rows are 8 + 8, not 12 + 4.
+void LinearRunner::cut_tiles(int64_t rows, int64_t rows_max) {
+  tiles_.clear();
+  const int64_t count = (rows + rows_max - 1) / rows_max;
+  int64_t first = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t height = (rows - first + count - i - 1) / (count - i);
+    tiles_.push_back({.first_row = first, .rows = height});
+    first += height;
+  }
+}
+
+void LinearRunner::prepare_rows(const Pass& pass) {
+  const CpuLinear& linear = *pass.linear;
+  const int64_t blocks = linear.in_features / kBlockInputs;
+  const auto prepare = linear.path == CpuLinear::Path::kFloat   ? kernels_.prepare
+                       : linear.path == CpuLinear::Path::kPairs ? kernels_.prepare_pairs
+                                                                : kernels_.prepare_blocks;
+  const auto body = [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Tile& tile = tiles_[static_cast<size_t>(i)];
+      for (int64_t r = 0; r < tile.rows; ++r) {
+        prepare({.x = pass.args->x.as<const float>() + (pass.first_row + tile.first_row + r) * linear.in_features,
+                 .inputs = linear.in_features,
+                 .rows = tile.rows,
+                 .row = r,
+                 .out = x_.as<float>() + tile.first_row * pass.padded_units,
+                 .x_scale = x_scale_.as<float>() + tile.first_row * blocks,
+                 .x_offset = x_offset_.as<int32_t>() + tile.first_row * blocks,
+                 .bias = linear.block_format == BlockFormat::kQ8 ? kernels_.q8_bias : kernels_.q4_bias});
+      }
+    }
+  };
+  pool_.parallel_for(static_cast<int64_t>(tiles_.size()), 1, body);
+}
+
+LinearRunner::Pair LinearRunner::pair_of(const Pass& pass, int64_t index) const {
+  const CpuLinear& linear = *pass.linear;
+  const bool swiglu = is_swiglu(*pass.args);
+  const auto panels = static_cast<int64_t>(linear.panels.size());
+  const int64_t first = swiglu ? index : index * 2;
+  // An odd last panel is paired with itself; the copy is not stored.
+  const int64_t second = swiglu ? panels / 2 + index : std::min(index * 2 + 1, panels - 1);
+  Pair pair;
+  pair.prefetch_bytes = linear.panel_bytes * (swiglu ? 1 : 2);
+  pair.panels[0] = &linear.panels[static_cast<size_t>(first)];
+  pair.panels[1] = &linear.panels[static_cast<size_t>(second)];
+  pair.bias[0] = linear.bias.as<const float>() + first * kernels_.lanes;
+  pair.bias[1] = linear.bias.as<const float>() + second * kernels_.lanes;
+  return pair;
+}
+
+void LinearRunner::multiply_rows(const Pass& pass, const Pair& pair, int worker) {
+  const CpuLinear& linear = *pass.linear;
+  const bool pairs = linear.path == CpuLinear::Path::kPairs;
+  const auto pack = kernels_.pack[static_cast<size_t>(linear.row_format)];
+  const auto multiply = pairs ? kernels_.pair_tile : kernels_.tile;
+  const int64_t unit_bytes = linear.row_format == RowFormat::kRaw32 ? 4 : 2;
+  const int64_t c_stride = kPanelsPerTile * kernels_.lanes;
+  float* c = c_of(worker);
+  float* panels = panel_.as<float>() + worker * panel_floats_;
+  std::memset(c, 0, static_cast<size_t>(pass.rows * c_stride) * sizeof(float));
+  for (int64_t unit = 0; unit < linear.units; unit += kUnitsPerChunk) {
+    const int64_t units = std::min(kUnitsPerChunk, linear.units - unit);
+    for (int p = 0; p < kPanelsPerTile; ++p) {
+      const Panel& panel = *pair.panels[p];
+      const char* rows = reinterpret_cast<const char*>(panel.rows);
+      pack({.rows = rows + unit * unit_bytes,
+            .row_stride = linear.row_stride,
+            .row_count = panel.row_count,
+            .units = units,
+            .source_bytes = std::min(units * unit_bytes, linear.row_stride - unit * unit_bytes),
+            .panel = panels + p * kUnitsPerChunk * kernels_.lanes,
+            .prefetch = rows + pair.prefetch_bytes + unit * unit_bytes * kernels_.lanes});
+    }
+    for (const Tile& tile : tiles_) {
+      multiply({.x = x_.as<const float>() + tile.first_row * pass.padded_units + unit * tile.rows,
+                .rows = tile.rows,
+                .panels = {panels, panels + kUnitsPerChunk * kernels_.lanes},
+                .units = units,
+                .c = c + tile.first_row * c_stride});
+    }
+  }
+}
+
+void LinearRunner::multiply_blocks(const Pass& pass, const Pair& pair, int worker) {
+  const CpuLinear& linear = *pass.linear;
+  const auto multiply = kernels_.block_tile[static_cast<size_t>(linear.block_format)];
+  const int64_t blocks = linear.in_features / kBlockInputs;
+  for (const Tile& tile : tiles_) {
+    multiply({.x = x_.as<const int8_t>() + tile.first_row * pass.padded_units * 4,
+              .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
+              .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
+              .rows = tile.rows,
+              .panels = {reinterpret_cast<const uint8_t*>(pair.panels[0]->rows),
+                         reinterpret_cast<const uint8_t*>(pair.panels[1]->rows)},
+              .blocks = blocks,
+              .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes,
+              .prefetch = nullptr,
+              .prefetch_per_block = 0});
+  }
+}
+
+void LinearRunner::store(const Pass& pass, const Pair& pair, int worker) {
+  const int64_t out_stride = pass.args->out.shape[1];
+  float* out = pass.args->out.as<float>() + pass.first_row * out_stride;
+  StoreArgs store = {.c = c_of(worker),
+                     .rows = pass.rows,
+                     .bias = {pair.bias[0], pair.bias[1]},
+                     .out = out + pair.panels[0]->first_output,
+                     .out_stride = out_stride,
+                     .columns = {pair.panels[0]->row_count, pair.panels[1]->row_count}};
+  if (is_swiglu(*pass.args)) return kernels_.store_swiglu(store);
+  const bool alone = pair.panels[0] == pair.panels[1];
+  const bool adjacent = pair.panels[1]->first_output == pair.panels[0]->first_output + kernels_.lanes;
+  if (!alone && adjacent) return kernels_.store(store);
+  store.columns[1] = 0;
+  kernels_.store(store);
+  if (alone) return;
+  // The second panel begins another part behind a short first one: store it by itself.
+  store.columns[0] = 0;
+  store.columns[1] = pair.panels[1]->row_count;
+  store.out = out + pair.panels[1]->first_output - kernels_.lanes;
+  kernels_.store(store);
+}
+
+}  // namespace cove::cpu

@@ -1,0 +1,154 @@
+#include "backends/cpu/cpu_weights.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "tensor/formats/codec.h"
+
+namespace cove::cpu {
+namespace {
+
+bool all_same_dtype(const LinearWeightDesc& desc) {
+  return std::all_of(desc.parts.begin(), desc.parts.end(),
+                     [&](const LinearPart& part) { return part.weight.dtype == desc.parts[0].weight.dtype; });
+}
+
+void decode_view(const TensorView& view, float* to) {
+  decode(view.dtype, {view.as<const std::byte>(), static_cast<size_t>(view.bytes())},
+         {to, static_cast<size_t>(view.shape.elements())});
+}
+
+bool is_block_format(DType dtype) { return dtype == DType::kQ8_0 || dtype == DType::kQ4_0; }
+
+void choose_path(CpuLinear& linear, DType dtype, const KernelTable& kernels) {
+  linear.row_stride = dtype_bytes(dtype, linear.in_features);
+  linear.units = linear.in_features;
+  switch (dtype) {
+    case DType::kF16: linear.row_format = RowFormat::kF16; break;
+    case DType::kBF16:
+      if (kernels.has_bf16_dot != 0) {
+        linear.path = CpuLinear::Path::kPairs;
+        linear.units = (linear.in_features + 1) / 2;
+      } else {
+        linear.row_format = RowFormat::kBF16;
+      }
+      break;
+    case DType::kQ8_0:
+    case DType::kQ4_0:
+      linear.path = CpuLinear::Path::kBlocks;
+      linear.block_format = dtype == DType::kQ8_0 ? BlockFormat::kQ8 : BlockFormat::kQ4;
+      linear.units = linear.in_features / 4;
+      break;
+    default: break;
+  }
+  linear.panel_bytes = linear.row_stride * kernels.lanes;
+}
+
+Status load_bias(CpuLinear& linear, const LinearWeightDesc& desc, const KernelTable& kernels) {
+  const size_t bytes = linear.panels.size() * static_cast<size_t>(kernels.lanes) * sizeof(float);
+  TRY_ASSIGN(linear.bias, AlignedBytes::allocate(bytes));
+  std::memset(linear.bias.data(), 0, linear.bias.bytes());
+  for (size_t part = 0; part < desc.parts.size(); ++part) {
+    const TensorView& bias = desc.parts[part].bias;
+    if (!bias) continue;
+    COVE_CHECK_MSG(bias.shape.elements() == desc.parts[part].weight.shape[0], desc.name);
+    float* to = linear.bias.as<float>() + linear.part_begin[part] * static_cast<size_t>(kernels.lanes);
+    decode_view(bias, to);
+  }
+  return {};
+}
+
+// One panel of q8_0 or q4_0 rows (ggml's blocks) as BlockTileArgs describes it.
+void pack_block_panel(const std::byte* rows, int64_t row_count, const CpuLinear& linear, const KernelTable& kernels,
+                      std::byte* out) {
+  const bool is_q8 = linear.block_format == BlockFormat::kQ8;
+  const int64_t block_bytes = is_q8 ? 34 : 18;
+  const int64_t lanes = kernels.lanes;
+  const auto bias = static_cast<uint8_t>(kernels.q8_bias);
+  std::memset(out, 0, static_cast<size_t>(linear.panel_bytes));
+  for (int64_t block = 0; block < linear.in_features / kBlockInputs; ++block, out += lanes * block_bytes) {
+    for (int64_t lane = 0; lane < row_count; ++lane) {
+      const std::byte* from = rows + lane * linear.row_stride + block * block_bytes;
+      std::memcpy(out + lane * 2, from, 2);
+      std::byte* quants = out + lanes * 2;
+      if (is_q8) {
+        for (int64_t i = 0; i < kBlockInputs; ++i) {
+          quants[(i / 4 * lanes + lane) * 4 + i % 4] = from[2 + i] ^ static_cast<std::byte>(bias);
+        }
+      } else {
+        // Already low = inputs 0..15 and high = 16..31 of the block, which are the groups 0..3 and 4..7.
+        for (int64_t i = 0; i < 16; ++i) quants[(i / 4 * lanes + lane) * 4 + i % 4] = from[2 + i];
+      }
+    }
+  }
+}
+
+Status repack_blocks(CpuLinear& linear, const KernelTable& kernels) {
+  TRY_ASSIGN(linear.packed, AlignedBytes::allocate(linear.panels.size() * static_cast<size_t>(linear.panel_bytes)));
+  std::byte* out = linear.packed.data();
+  for (Panel& panel : linear.panels) {
+    pack_block_panel(panel.rows, panel.row_count, linear, kernels, out);
+    panel.rows = out;
+    out += linear.panel_bytes;
+  }
+  return {};
+}
+
+// Parts in different dtypes (some GGUF files mix them) become f32: twice to eight times the bytes, but rare and always
+// right.
+Result<LinearWeightDesc> widen(const LinearWeightDesc& desc, AlignedBytes& memory) {
+  LinearWeightDesc wide = desc;
+  int64_t elements = 0;
+  for (const LinearPart& part : desc.parts) elements += part.weight.shape.elements();
+  TRY_ASSIGN(memory, AlignedBytes::allocate(static_cast<size_t>(elements) * sizeof(float)));
+  float* to = memory.as<float>();
+  for (LinearPart& part : wide.parts) {
+    const auto count = static_cast<size_t>(part.weight.shape.elements());
+    decode_view(part.weight, to);
+    part.weight.data = to;
+    part.weight.dtype = DType::kF32;
+    to += count;
+  }
+  return wide;
+}
+
+void list_panels(CpuLinear& linear, const LinearWeightDesc& desc, int64_t lanes) {
+  for (const LinearPart& part : desc.parts) {
+    linear.part_begin.push_back(linear.panels.size());
+    for (int64_t row = 0; row < part.weight.shape[0]; row += lanes) {
+      linear.panels.push_back({.rows = part.weight.as<const std::byte>() + row * linear.row_stride,
+                               .row_count = std::min(lanes, part.weight.shape[0] - row),
+                               .first_output = linear.out_features + row});
+    }
+    linear.out_features += part.weight.shape[0];
+  }
+  linear.part_begin.push_back(linear.panels.size());
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc, const KernelTable& kernels) {
+  COVE_CHECK_MSG(!desc.parts.empty(), desc.name);
+  auto linear = std::make_unique<CpuLinear>();
+  LinearWeightDesc parts = desc;
+  if (!all_same_dtype(desc)) {
+    TRY_ASSIGN(parts, widen(desc, linear->packed));
+  }
+  linear->dtype = parts.parts[0].weight.dtype;
+  linear->in_features = parts.parts[0].weight.shape[1];
+  for (const LinearPart& part : parts.parts) {
+    COVE_CHECK_MSG(part.weight.shape.rank == 2 && part.weight.shape[1] == linear->in_features, desc.name);
+  }
+  choose_path(*linear, linear->dtype, kernels);
+  list_panels(*linear, parts, kernels.lanes);
+  TRY(load_bias(*linear, parts, kernels));
+  if (is_block_format(linear->dtype)) TRY(repack_blocks(*linear, kernels));
+  linear->bytes_read = static_cast<uint64_t>(linear->row_stride) * static_cast<uint64_t>(linear->out_features);
+  return linear;
+}
+
+}  // namespace cove::cpu

@@ -1,0 +1,27 @@
+// AVX-512 F, BW, DQ, VL with VNNI: Cascade Lake, Ice Lake and newer. bf16 weights are widened to f32.
+#include <immintrin.h>
+
+#include "backends/cpu/isa/kernel_table.h"
+#include "backends/cpu/isa/macros.h"
+#define KEEP(x) asm volatile("" : "+v"(x))
+
+namespace cove::cpu::avx512 {
+
+constexpr const char* kName = "avx512";
+constexpr int kTileRows = 12;      // 24 sums, 2 weights, 1 broadcast of 32 registers
+constexpr int kBlockTileRows = 6;  // 12 f32 and 12 int32 sums
+
+#include "backends/cpu/isa/vec_avx512.h"
+
+#include "backends/cpu/isa/kernels.h"
+
+constexpr int32_t kHasBf16Dot = 0;
+constexpr void (*kPairTile)(const TileArgs&) = nullptr;
+constexpr void (*kPreparePairs)(const PrepareArgs&) = nullptr;
+constexpr double (*kPeakBf16)(int64_t) = nullptr;
+
+#include "backends/cpu/isa/table.h"
+
+const KernelTable& kernels() { return kTable; }
+
+}  // namespace cove::cpu::avx512

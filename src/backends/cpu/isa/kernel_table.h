@@ -1,0 +1,169 @@
+#pragma once
+// The plain table of kernels that each instruction set exports; the drivers in backends/cpu call through it. Only plain
+// data here: the per-ISA files that include this are compiled with flags of their own, and an inline function or std
+// template in it would be emitted for their instruction set and might be linked for every machine (isa_symbols_test.cc
+// proves that none is).
+//
+// Order of summation, the contract that makes a row's result independent of its batch: an output is one accumulator
+// that takes the products in ascending order of the input index (bf16: of pairs; q8_0 and q4_0: integers within a block
+// of 32, then one f32 multiply-add a block). No kernel splits that sum over lanes, threads or tiles.
+//
+// Units. The float kernels see a row of inputs as 4-byte units: one f32, or two bf16 of consecutive inputs, or four
+// int8. A panel is `lanes` rows of weights side by side: panel[unit][lane]. Activations are tiles of rows side by side:
+// tile[unit][row].
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace cove::cpu {
+
+constexpr int64_t kPanelsPerTile = 2;
+constexpr int64_t kAttentionBlock = 16;  // positions
+constexpr int64_t kQueriesPerTile = 8;
+constexpr int64_t kBlockInputs = 32;  // of q8_0 and q4_0
+
+// How a row-major weight row becomes units.
+enum class RowFormat : uint8_t {
+  kRaw32,  // copied: f32, or pairs of bf16 where the ISA multiplies them (has_bf16_dot)
+  kF16,    // widened to f32
+  kBF16,   // widened to f32
+};
+enum class BlockFormat : uint8_t { kQ8, kQ4 };
+enum class CacheFormat : uint8_t { kF32, kF16, kBF16 };
+
+// Transposes part of up to `lanes` rows into a panel; missing rows repeat the first. 5 loads, shuffles and stores a
+// unit: memory binds when the rows come from memory, shuffles when from cache.
+struct PackArgs {
+  const char* rows;      // first row, at the first input of this part
+  int64_t row_stride;    // bytes
+  int64_t row_count;     // 1..lanes
+  int64_t units;         // to write
+  int64_t source_bytes;  // of a row that may be read; units beyond it are zero
+  float* panel;          // [units][lanes], 64-byte aligned
+  const char* prefetch;  // where the next panel's bytes lie, in order; prefetched at the rate the rows are read
+};
+
+// c[rows][kPanelsPerTile * lanes] += x w^T over `units`.
+struct TileArgs {
+  const float* x;                       // [units][rows] units
+  int64_t rows;                         // 1..tile_rows
+  const float* panels[kPanelsPerTile];  // [units][lanes]
+  int64_t units;
+  float* c;  // row stride kPanelsPerTile * lanes
+};
+
+// The same for block formats, over whole rows: c = x w^T.
+// Panel: per block of 32 inputs: lanes f16 scales, then quants [8][lanes][4] int8 (kQ8; plus block_bias, as uint8) or
+// [4][lanes][4] bytes (kQ4; low nibbles are groups 0..3, high ones 4..7).
+struct BlockTileArgs {
+  const int8_t* x;          // [blocks][8][rows][4]
+  const float* x_scale;     // [blocks][rows]
+  const int32_t* x_offset;  // [blocks][rows]: -bias * sum of the block's x, what the weights' bias adds
+  int64_t rows;             // 1..block_tile_rows
+  const uint8_t* panels[kPanelsPerTile];
+  int64_t blocks;
+  float* c;
+  const char* prefetch;        // as in PackArgs, or null
+  int64_t prefetch_per_block;  // bytes
+};
+
+// out[r][j] = c[r][j] + bias[j], or silu(gate) * up of two panels.
+struct StoreArgs {
+  const float* c;
+  int64_t rows;
+  const float* bias[kPanelsPerTile];  // [lanes]
+  float* out;                         // first row, at this tile's first column
+  int64_t out_stride;                 // floats
+  int64_t columns[kPanelsPerTile];    // outputs of each panel that exist, 0..lanes
+};
+
+// One row of f32 activations to units. `rows` is the width of the tile that `row` lies in.
+struct PrepareArgs {
+  const float* x;
+  int64_t inputs;
+  int64_t rows;
+  int64_t row;
+  void* out;          // [units][rows] units
+  float* x_scale;     // block formats only, [blocks][rows]
+  int32_t* x_offset;  // block formats only
+  int32_t bias;       // block formats only
+};
+
+struct NormArgs {
+  float* residual;     // [width]
+  const float* delta;  // [width] or null
+  const float* scale;  // [width]
+  float* out;          // [width]
+  int64_t width;
+  float eps;
+};
+
+// Rotates one head in place. cosine and sine [dim / 2].
+struct RotateArgs {
+  float* head;
+  const float* cosine;
+  const float* sine;
+  int64_t dim;
+};
+
+// One token's head into the cache: keys [dim][kAttentionBlock] (transposed within 16 positions), values
+// [16][value_stride].
+struct CacheWriteArgs {
+  const float* key;
+  const float* value;
+  int64_t dim;
+  void* keys;  // of the block
+  void* values;
+  int64_t value_stride;
+  int64_t position;  // in the block, 0..15
+};
+
+// Up to kQueriesPerTile queries that share a key head, over blocks of 16 positions in order, online softmax in f32
+// block by block: the order, and so the result, does not depend on which queries share the tile.
+struct AttentionTileArgs {
+  const float* const* queries;  // [count] -> [dim]
+  float* const* outputs;        // [count] -> [dim]
+  const int32_t* visible;       // [count] positions that each query sees, at least 1
+  int64_t count;
+  const void* const* keys;    // [blocks] -> [dim][16]
+  const void* const* values;  // [blocks] -> [16][value_stride]
+  int64_t dim;
+  int64_t value_stride;  // dim rounded up to 16
+  float scale;
+  float* scratch;  // [count][value_stride + 1], [count][16], 64-byte aligned
+};
+
+struct KernelTable {
+  const char* name;
+  int32_t lanes;      // f32 in a vector; 16 is divisible by it
+  int32_t tile_rows;  // rows that TileArgs takes
+  int32_t block_tile_rows;
+  int32_t q8_bias;       // added to every q8_0 quant when it is packed: 128 where the ISA multiplies unsigned by signed
+  int32_t q4_bias;       // 8 where the raw nibbles are multiplied, 0 where the kernel subtracts
+  int32_t has_bf16_dot;  // kRaw32 units are bf16 pairs in pair_tile; 0 = pair_tile is null
+
+  void (*pack[3])(const PackArgs&);             // by RowFormat
+  void (*tile)(const TileArgs&);                // units are f32
+  void (*pair_tile)(const TileArgs&);           // units are pairs of bf16; or null
+  void (*block_tile[2])(const BlockTileArgs&);  // by BlockFormat
+  void (*store)(const StoreArgs&);
+  void (*store_swiglu)(const StoreArgs&);
+  void (*prepare)(const PrepareArgs&);         // f32 units
+  void (*prepare_pairs)(const PrepareArgs&);   // bf16 pairs, rounded to nearest even; or null
+  void (*prepare_blocks)(const PrepareArgs&);  // int8 with one f32 scale per 32
+
+  void (*rms_norm)(const NormArgs&);
+  void (*rotate)(const RotateArgs&);              // (i, i + dim/2)
+  void (*rotate_interleaved)(const RotateArgs&);  // (2i, 2i + 1)
+  void (*cache_write[3])(const CacheWriteArgs&);  // by CacheFormat
+  void (*attention_tile[3])(const AttentionTileArgs&);
+
+  // Ceilings (ceilings.cc): register-resident loops, returning the operations done in `rounds`; a product and a sum are
+  // two.
+  double (*peak_f32)(int64_t rounds);
+  double (*peak_bf16)(int64_t rounds);  // null without has_bf16_dot
+  double (*peak_int8)(int64_t rounds);
+  uint64_t (*read)(const void* data, int64_t bytes);  // sums a multiple of 1024 bytes
+};
+
+}  // namespace cove::cpu

@@ -1,0 +1,471 @@
+// Kernel bodies in terms of a vector F (vec_*.h); included once by each isa/*.cc inside that file's namespace, which
+// makes them kernels of that ISA. Formulas, shapes and layouts: kernel_table.h. Everything accumulates in f32 with
+// fused multiply-adds where the ISA has them.
+
+// ---- packing rows into panels
+
+struct RawRows {  // 4 bytes a unit
+  static constexpr int kUnitBytes = 4;
+  INLINE F load_units(const char* p) { return load(reinterpret_cast<const float*>(p)); }
+};
+struct F16Rows {
+  static constexpr int kUnitBytes = 2;
+  INLINE F load_units(const char* p) { return load_f16(reinterpret_cast<const uint16_t*>(p)); }
+};
+struct BF16Rows {
+  static constexpr int kUnitBytes = 2;
+  INLINE F load_units(const char* p) { return load_bf16(reinterpret_cast<const uint16_t*>(p)); }
+};
+
+template <class Rows>
+INLINE void pack_tail(const PackArgs& args, int64_t unit) {
+  F block[kLanes];
+  const int64_t bytes = args.source_bytes - unit * Rows::kUnitBytes;
+  for (int r = 0; r < kLanes; ++r) {
+    alignas(64) char copy[64] = {};
+    const char* row = args.rows + (r < args.row_count ? r * args.row_stride : 0);
+    const int64_t limit = kLanes * Rows::kUnitBytes;
+    __builtin_memcpy(copy, row + unit * Rows::kUnitBytes, static_cast<size_t>(bytes < limit ? bytes : limit));
+    block[r] = Rows::load_units(copy);
+  }
+  transpose(block);
+  for (int i = 0; i < kLanes && unit + i < args.units; ++i) store(args.panel + (unit + i) * kLanes, block[i]);
+}
+
+template <class Rows>
+static void pack(const PackArgs& args) {
+  const char* rows[kLanes];
+  for (int r = 0; r < kLanes; ++r) rows[r] = args.rows + (r < args.row_count ? r * args.row_stride : 0);
+  const int64_t whole = args.source_bytes / Rows::kUnitBytes;
+  const char* ahead = args.prefetch;
+  int64_t unit = 0;
+  for (; unit + kLanes <= args.units && unit + kLanes <= whole; unit += kLanes) {
+    F block[kLanes];
+    UNROLL for (int r = 0; r < kLanes; ++r) block[r] = Rows::load_units(rows[r] + unit * Rows::kUnitBytes);
+    UNROLL for (int i = 0; i < kLanes * kLanes * Rows::kUnitBytes / 64; ++i) prefetch(ahead + i * 64);
+    ahead += kLanes * kLanes * Rows::kUnitBytes;
+    transpose(block);
+    UNROLL for (int i = 0; i < kLanes; ++i) store(args.panel + (unit + i) * kLanes, block[i]);
+  }
+  for (; unit < args.units; unit += kLanes) pack_tail<Rows>(args, unit);
+}
+
+// ---- float tiles
+
+struct MultiplyAdd {
+  INLINE F step(F sum, F w, F x) { return fma(w, x, sum); }
+};
+
+template <class Op, int kRows>
+static void float_tile(const TileArgs& args) {
+  F sum[kRows][kPanelsPerTile];
+  UNROLL for (int r = 0; r < kRows; ++r) {
+    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) sum[r][p] = load(args.c + (r * kPanelsPerTile + p) * kLanes);
+  }
+  const float* x = args.x;
+  const float* w0 = args.panels[0];
+  const float* w1 = args.panels[1];
+  for (int64_t unit = 0; unit < args.units; ++unit, x += kRows, w0 += kLanes, w1 += kLanes) {
+    const F a = load(w0);
+    const F b = load(w1);
+    UNROLL for (int r = 0; r < kRows; ++r) {
+      const F value = set1(x[r]);
+      sum[r][0] = Op::step(sum[r][0], a, value);
+      sum[r][1] = Op::step(sum[r][1], b, value);
+    }
+  }
+  UNROLL for (int r = 0; r < kRows; ++r) {
+    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) store(args.c + (r * kPanelsPerTile + p) * kLanes, sum[r][p]);
+  }
+}
+
+// Calls float_tile<Op, rows>; the row count must be a constant for the sums to stay in registers.
+template <class Op, int kRows = kTileRows>
+static void tile(const TileArgs& args) {
+  if (args.rows == kRows) return float_tile<Op, kRows>(args);
+  if constexpr (kRows > 1) tile<Op, kRows - 1>(args);
+}
+
+// ---- block tiles: int8 and 4-bit weights
+
+struct Q8Panel {
+  static constexpr int kBlockBytes = kLanes * 34;
+  INLINE void groups(const uint8_t* quants, int g, I& low, I& high) {  // groups g and g + 4 of 8
+    low = load_int(quants + g * kLanes * 4);
+    high = load_int(quants + (g + 4) * kLanes * 4);
+  }
+  INLINE I dot(I sum, I w, I x) { return dot_q8(sum, w, x); }
+};
+struct Q4Panel {
+  static constexpr int kBlockBytes = kLanes * 18;
+  INLINE void groups(const uint8_t* quants, int g, I& low, I& high) {
+    const I both = load_int(quants + g * kLanes * 4);
+    low = low_nibbles(both);
+    high = high_nibbles(both);
+  }
+  INLINE I dot(I sum, I w, I x) { return dot_q4(sum, w, x); }
+};
+
+template <class Panel, int kRows>
+static void blocks_tile(const BlockTileArgs& args) {
+  F sum[kRows][kPanelsPerTile];
+  UNROLL for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = zero();
+  const int8_t* x = args.x;
+  const uint8_t* w0 = args.panels[0];
+  const uint8_t* w1 = args.panels[1];
+  const char* ahead = args.prefetch;
+  for (int64_t block = 0; block < args.blocks; ++block) {
+    I dots[kRows][kPanelsPerTile];
+    UNROLL for (int r = 0; r < kRows; ++r) dots[r][0] = dots[r][1] = set1_int(args.x_offset[block * kRows + r]);
+    UNROLL for (int g = 0; g < 4; ++g) {
+      I low[kPanelsPerTile];
+      I high[kPanelsPerTile];
+      Panel::groups(w0 + kLanes * 2, g, low[0], high[0]);
+      Panel::groups(w1 + kLanes * 2, g, low[1], high[1]);
+      UNROLL for (int r = 0; r < kRows; ++r) {
+        int32_t four;
+        __builtin_memcpy(&four, x + (g * kRows + r) * 4, 4);
+        const I values = set1_int(four);
+        dots[r][0] = Panel::dot(dots[r][0], low[0], values);
+        dots[r][1] = Panel::dot(dots[r][1], low[1], values);
+      }
+      UNROLL for (int r = 0; r < kRows; ++r) {
+        int32_t four;
+        __builtin_memcpy(&four, x + ((g + 4) * kRows + r) * 4, 4);
+        const I values = set1_int(four);
+        dots[r][0] = Panel::dot(dots[r][0], high[0], values);
+        dots[r][1] = Panel::dot(dots[r][1], high[1], values);
+      }
+    }
+    const F scale0 = load_f16(reinterpret_cast<const uint16_t*>(w0));
+    const F scale1 = load_f16(reinterpret_cast<const uint16_t*>(w1));
+    UNROLL for (int r = 0; r < kRows; ++r) {
+      const F x_scale = set1(args.x_scale[block * kRows + r]);
+      sum[r][0] = fma(mul(round_to_float(dots[r][0]), x_scale), scale0, sum[r][0]);
+      sum[r][1] = fma(mul(round_to_float(dots[r][1]), x_scale), scale1, sum[r][1]);
+    }
+    if (ahead != nullptr) {
+      for (int64_t i = 0; i < args.prefetch_per_block; i += 64) prefetch(ahead + i);
+      ahead += args.prefetch_per_block;
+    }
+    x += kRows * kBlockInputs;
+    w0 += Panel::kBlockBytes;
+    w1 += Panel::kBlockBytes;
+  }
+  UNROLL for (int r = 0; r < kRows; ++r) {
+    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) store(args.c + (r * kPanelsPerTile + p) * kLanes, sum[r][p]);
+  }
+}
+
+template <class Panel, int kRows = kBlockTileRows>
+static void block_tile(const BlockTileArgs& args) {
+  if (args.rows == kRows) return blocks_tile<Panel, kRows>(args);
+  if constexpr (kRows > 1) block_tile<Panel, kRows - 1>(args);
+}
+
+// ---- elementwise
+
+// e^x within 2 ulp for x in [-87.3, 88]; clamped outside; NaN stays NaN. Cephes' polynomial after x = n ln 2 + r.
+INLINE F exp(F x) {
+  x = max(set1(-87.3F), min(set1(88.0F), x));
+  const F n = round(mul(x, set1(1.44269504088896341F)));
+  F r = fma(n, set1(-0.693359375F), x);
+  r = fma(n, set1(2.12194440e-4F), r);
+  F p = set1(1.9875691500e-4F);
+  p = fma(p, r, set1(1.3981999507e-3F));
+  p = fma(p, r, set1(8.3334519073e-3F));
+  p = fma(p, r, set1(4.1665795894e-2F));
+  p = fma(p, r, set1(1.6666665459e-1F));
+  p = fma(p, r, set1(5.0000001201e-1F));
+  p = add(fma(p, mul(r, r), r), set1(1.0F));
+  return times_power_of_two(p, n);
+}
+
+INLINE F silu(F x) { return div(x, add(set1(1.0F), exp(sub(zero(), x)))); }
+
+static void store_plain(const StoreArgs& args) {
+  for (int p = 0; p < kPanelsPerTile; ++p) {
+    if (args.columns[p] == 0) continue;
+    const F bias = load(args.bias[p]);
+    float* out = args.out + p * kLanes;
+    for (int64_t r = 0; r < args.rows; ++r, out += args.out_stride) {
+      const F value = add(load(args.c + (r * kPanelsPerTile + p) * kLanes), bias);
+      if (args.columns[p] == kLanes) {
+        store(out, value);
+      } else {
+        store_n(out, value, args.columns[p]);
+      }
+    }
+  }
+}
+
+static void store_swiglu(const StoreArgs& args) {
+  const F gate_bias = load(args.bias[0]);
+  const F up_bias = load(args.bias[1]);
+  for (int64_t r = 0; r < args.rows; ++r) {
+    const float* c = args.c + r * kPanelsPerTile * kLanes;
+    const F value = mul(silu(add(load(c), gate_bias)), add(load(c + kLanes), up_bias));
+    store_n(args.out + r * args.out_stride, value, args.columns[0]);
+  }
+}
+
+static void prepare(const PrepareArgs& args) {
+  float* out = static_cast<float*>(args.out) + args.row;
+  for (int64_t k = 0; k < args.inputs; ++k) out[k * args.rows] = args.x[k];
+}
+
+// Quants are x / d with d = max |x| / 127, rounded to nearest even; d = 0 gives zeros. A NaN or infinity makes the
+// scale NaN, and so the row's outputs, as in f32.
+static void prepare_blocks(const PrepareArgs& args) {
+  for (int64_t block = 0; block < args.inputs / kBlockInputs; ++block) {
+    const float* x = args.x + block * kBlockInputs;
+    F top = zero();
+    F poison = zero();
+    for (int i = 0; i < kBlockInputs; i += kLanes) {
+      top = max(abs(load(x + i)), top);
+      poison = fma(load(x + i), zero(), poison);
+    }
+    const float biggest = largest(top);
+    const float inverse = biggest > 1e-30F ? 127.0F / biggest : 0.0F;
+    alignas(64) int8_t quants[kBlockInputs];
+    int32_t total = 0;
+    for (int i = 0; i < kBlockInputs; i += kLanes) {
+      const F scaled = mul(load(x + i), set1(inverse));
+      total += store_quants(quants + i, max(set1(-127.0F), min(set1(127.0F), scaled)));
+    }
+    args.x_scale[block * args.rows + args.row] = biggest / 127.0F + sum(poison);
+    args.x_offset[block * args.rows + args.row] = -args.bias * total;
+    int8_t* out = static_cast<int8_t*>(args.out) + (block * 8 * args.rows + args.row) * 4;
+    for (int g = 0; g < 8; ++g, out += args.rows * 4) __builtin_memcpy(out, quants + g * 4, 4);
+  }
+}
+
+static void rms_norm(const NormArgs& args) {
+  F squares = zero();
+  for (int64_t i = 0; i < args.width; i += kLanes) {
+    const int64_t n = args.width - i < kLanes ? args.width - i : kLanes;
+    F x = load_n(args.residual + i, n);
+    if (args.delta != nullptr) {
+      x = add(x, load_n(args.delta + i, n));
+      store_n(args.residual + i, x, n);
+    }
+    squares = fma(x, x, squares);
+  }
+  const float mean = sum(squares) / static_cast<float>(args.width);
+  const F inverse = set1(1.0F / __builtin_sqrtf(mean + args.eps));
+  for (int64_t i = 0; i < args.width; i += kLanes) {
+    const int64_t n = args.width - i < kLanes ? args.width - i : kLanes;
+    store_n(args.out + i, mul(mul(load_n(args.residual + i, n), inverse), load_n(args.scale + i, n)), n);
+  }
+}
+
+static void rotate(const RotateArgs& args) {
+  const int64_t half = args.dim / 2;
+  for (int64_t i = 0; i < half; i += kLanes) {
+    const int64_t n = half - i < kLanes ? half - i : kLanes;
+    const F a = load_n(args.head + i, n);
+    const F b = load_n(args.head + half + i, n);
+    const F cosine = load_n(args.cosine + i, n);
+    const F sine = load_n(args.sine + i, n);
+    store_n(args.head + i, sub(mul(a, cosine), mul(b, sine)), n);
+    store_n(args.head + half + i, add(mul(b, cosine), mul(a, sine)), n);
+  }
+}
+
+static void rotate_interleaved(const RotateArgs& args) {
+  for (int64_t i = 0; i < args.dim / 2; ++i) {
+    const float a = args.head[2 * i];
+    const float b = args.head[2 * i + 1];
+    args.head[2 * i] = a * args.cosine[i] - b * args.sine[i];
+    args.head[2 * i + 1] = b * args.cosine[i] + a * args.sine[i];
+  }
+}
+
+// ---- key-value cache and attention
+
+struct CacheF32 {
+  using Element = float;
+  INLINE F load_values(const float* p) { return load(p); }
+  INLINE void store_values(float* p, F x) { store(p, x); }
+};
+struct CacheF16 {
+  using Element = uint16_t;
+  INLINE F load_values(const uint16_t* p) { return load_f16(p); }
+  INLINE void store_values(uint16_t* p, F x) { store_f16(p, x); }
+};
+struct CacheBF16 {
+  using Element = uint16_t;
+  INLINE F load_values(const uint16_t* p) { return load_bf16(p); }
+  INLINE void store_values(uint16_t* p, F x) { store_bf16(p, x); }
+};
+
+template <class Cache>
+static void cache_write(const CacheWriteArgs& args) {
+  using Element = typename Cache::Element;
+  auto* keys = static_cast<Element*>(args.keys) + args.position;
+  auto* values = static_cast<Element*>(args.values) + args.position * args.value_stride;
+  for (int64_t i = 0; i < args.dim; i += kLanes) {
+    const int64_t n = args.dim - i < kLanes ? args.dim - i : kLanes;
+    alignas(64) Element converted[kLanes];
+    Cache::store_values(converted, load_n(args.key + i, n));
+    for (int64_t j = 0; j < n; ++j) keys[(i + j) * kAttentionBlock] = converted[j];
+    Cache::store_values(values + i, load_n(args.value + i, n));  // the stride is padded: a whole vector fits
+  }
+}
+
+constexpr int kBlockVectors = kAttentionBlock / kLanes;
+
+// scores[q][16] = q k^T of one block of keys, for a fixed number of queries.
+template <class Cache, int kCount>
+INLINE void block_scores(const AttentionTileArgs& args, const typename Cache::Element* keys, float* scores) {
+  F s[kCount][kBlockVectors];
+  UNROLL for (int q = 0; q < kCount; ++q) { UNROLL for (int v = 0; v < kBlockVectors; ++v) s[q][v] = zero(); }
+  for (int64_t d = 0; d < args.dim; ++d) {
+    F k[kBlockVectors];
+    UNROLL for (int v = 0; v < kBlockVectors; ++v) k[v] = Cache::load_values(keys + d * kAttentionBlock + v * kLanes);
+    UNROLL for (int q = 0; q < kCount; ++q) {
+      const F x = set1(args.queries[q][d]);
+      UNROLL for (int v = 0; v < kBlockVectors; ++v) s[q][v] = fma(x, k[v], s[q][v]);
+    }
+  }
+  UNROLL for (int q = 0; q < kCount; ++q) {
+    UNROLL for (int v = 0; v < kBlockVectors; ++v) store(scores + q * kAttentionBlock + v * kLanes, s[q][v]);
+  }
+}
+
+// sums[q][dim] += weights[q][tokens] values[tokens][dim].
+template <class Cache, int kCount>
+INLINE void block_values(const AttentionTileArgs& args, const typename Cache::Element* values, const float* weights,
+                         float* sums, int64_t tokens) {
+  const int64_t stride = args.value_stride;
+  for (int64_t d = 0; d < stride; d += kLanes) {
+    F s[kCount];
+    UNROLL for (int q = 0; q < kCount; ++q) s[q] = load(sums + q * stride + d);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const F v = Cache::load_values(values + t * stride + d);
+      UNROLL for (int q = 0; q < kCount; ++q) s[q] = fma(set1(weights[q * kAttentionBlock + t]), v, s[q]);
+    }
+    UNROLL for (int q = 0; q < kCount; ++q) store(sums + q * stride + d, s[q]);
+  }
+}
+
+// Online softmax of one query over one block: scores become weights, and what was summed so far is rescaled where the
+// maximum grew.
+INLINE void block_softmax(float* scores, float scale, int64_t visible, float& top, float& total, float* sums,
+                          int64_t stride) {
+  F s[kBlockVectors];
+  F best = set1(-__builtin_inff());
+  UNROLL for (int v = 0; v < kBlockVectors; ++v) {
+    const int64_t n = visible - v * kLanes;
+    s[v] = mul(load(scores + v * kLanes), set1(scale));
+    s[v] = n >= kLanes ? s[v] : select_first(s[v], set1(-__builtin_inff()), n > 0 ? n : 0);
+    best = max(best, s[v]);
+  }
+  const float block_top = largest(best);
+  if (!(block_top <= top)) {
+    const F shrink = exp(sub(set1(top), set1(block_top)));
+    alignas(64) float first_lane[kLanes];
+    store(first_lane, shrink);
+    total *= first_lane[0];
+    for (int64_t d = 0; d < stride; d += kLanes) store(sums + d, mul(load(sums + d), shrink));
+    top = block_top;
+  }
+  F added = zero();
+  UNROLL for (int v = 0; v < kBlockVectors; ++v) {
+    const int64_t n = visible - v * kLanes;
+    F weight = exp(sub(s[v], set1(top)));
+    weight = n >= kLanes ? weight : select_first(weight, zero(), n > 0 ? n : 0);
+    store(scores + v * kLanes, weight);
+    added = add(added, weight);
+  }
+  total += sum(added);
+}
+
+template <class Cache, int kCount>
+static void attend(const AttentionTileArgs& args) {
+  const int64_t stride = args.value_stride;
+  float* sums = args.scratch;
+  float* scores = sums + kCount * stride;
+  float top[kCount];
+  float total[kCount];
+  int64_t longest = 0;
+  for (int q = 0; q < kCount; ++q) {
+    top[q] = -__builtin_inff();
+    total[q] = 0;
+    longest = args.visible[q] > longest ? args.visible[q] : longest;
+    for (int64_t d = 0; d < stride; d += kLanes) store(sums + q * stride + d, zero());
+  }
+  for (int64_t begin = 0; begin < longest; begin += kAttentionBlock) {
+    const int64_t block = begin / kAttentionBlock;
+    block_scores<Cache, kCount>(args, static_cast<const typename Cache::Element*>(args.keys[block]), scores);
+    for (int q = 0; q < kCount; ++q) {
+      const int64_t visible = args.visible[q] - begin;
+      float* weights = scores + q * kAttentionBlock;
+      if (visible > 0) {
+        block_softmax(weights, args.scale, visible, top[q], total[q], sums + q * stride, stride);
+      } else {
+        for (int v = 0; v < kBlockVectors; ++v) store(weights + v * kLanes, zero());
+      }
+    }
+    // Only positions that some query of this tile sees: what lies behind them in the page may be anything.
+    const int64_t tokens = longest - begin < kAttentionBlock ? longest - begin : kAttentionBlock;
+    block_values<Cache, kCount>(args, static_cast<const typename Cache::Element*>(args.values[block]), scores, sums,
+                                tokens);
+  }
+  for (int q = 0; q < kCount; ++q) {
+    const F inverse = set1(1.0F / total[q]);
+    for (int64_t d = 0; d < args.dim; d += kLanes) {
+      const int64_t n = args.dim - d < kLanes ? args.dim - d : kLanes;
+      store_n(args.outputs[q] + d, mul(load(sums + q * stride + d), inverse), n);
+    }
+  }
+}
+
+template <class Cache, int kCount = kQueriesPerTile>
+static void attention_tile(const AttentionTileArgs& args) {
+  if (args.count == kCount) return attend<Cache, kCount>(args);
+  if constexpr (kCount > 1) attention_tile<Cache, kCount - 1>(args);
+}
+
+// ---- ceilings
+
+constexpr int kPeakSums = 12;  // more than latency times throughput of every ISA here, and few enough for its registers
+
+static double peak_f32(int64_t rounds) {
+  F sums[kPeakSums];
+  UNROLL for (int i = 0; i < kPeakSums; ++i) sums[i] = set1(static_cast<float>(i));
+  const F a = set1(0.5F);
+  for (int64_t round = 0; round < rounds; ++round) {
+    UNROLL for (int i = 0; i < kPeakSums; ++i) sums[i] = fma(sums[i], a, a);
+    UNROLL for (int i = 0; i < kPeakSums; ++i) KEEP(sums[i]);
+  }
+  return static_cast<double>(rounds) * kPeakSums * kLanes * 2;
+}
+
+static double peak_int8(int64_t rounds) {
+  I sums[kPeakSums];
+  UNROLL for (int i = 0; i < kPeakSums; ++i) sums[i] = set1_int(i);
+  const I a = set1_int(0x01010101);
+  const I b = set1_int(0x01020301);
+  for (int64_t round = 0; round < rounds; ++round) {
+    UNROLL for (int i = 0; i < kPeakSums; ++i) sums[i] = dot_q8(sums[i], a, b);
+    UNROLL for (int i = 0; i < kPeakSums; ++i) KEEP(sums[i]);
+  }
+  return static_cast<double>(rounds) * kPeakSums * kLanes * 8;
+}
+
+static uint64_t read_memory(const void* data, int64_t bytes) {
+  const char* p = static_cast<const char*>(data);
+  F sums[4] = {zero(), zero(), zero(), zero()};
+  for (int64_t i = 0; i < bytes; i += 4 * kLanes * 4) {
+    UNROLL for (int j = 0; j < 4; ++j) {
+      const char* at = p + i + j * kLanes * 4;
+      prefetch(at + 8192);
+      sums[j] = add(sums[j], load(reinterpret_cast<const float*>(at)));
+    }
+  }
+  const float total = sum(add(add(sums[0], sums[1]), add(sums[2], sums[3])));
+  uint32_t bits;
+  __builtin_memcpy(&bits, &total, 4);
+  return bits;
+}

@@ -1,0 +1,30 @@
+// The table of the including ISA; last line of its namespace. kPairTile, kPreparePairs and kPeakBf16 are its own or
+// null.
+
+static const KernelTable kTable = {
+    .name = kName,
+    .lanes = kLanes,
+    .tile_rows = kTileRows,
+    .block_tile_rows = kBlockTileRows,
+    .q8_bias = kQ8Bias,
+    .q4_bias = kQ4Bias,
+    .has_bf16_dot = kHasBf16Dot,
+    .pack = {pack<RawRows>, pack<F16Rows>, pack<BF16Rows>},
+    .tile = tile<MultiplyAdd>,
+    .pair_tile = kPairTile,
+    .block_tile = {block_tile<Q8Panel>, block_tile<Q4Panel>},
+    .store = store_plain,
+    .store_swiglu = store_swiglu,
+    .prepare = prepare,
+    .prepare_pairs = kPreparePairs,
+    .prepare_blocks = prepare_blocks,
+    .rms_norm = rms_norm,
+    .rotate = rotate,
+    .rotate_interleaved = rotate_interleaved,
+    .cache_write = {cache_write<CacheF32>, cache_write<CacheF16>, cache_write<CacheBF16>},
+    .attention_tile = {attention_tile<CacheF32>, attention_tile<CacheF16>, attention_tile<CacheBF16>},
+    .peak_f32 = peak_f32,
+    .peak_bf16 = kPeakBf16,
+    .peak_int8 = peak_int8,
+    .read = read_memory,
+};

@@ -1,0 +1,298 @@
+#pragma once
+// rope_kv, attention and copy_page over the paged cache: mixed steps of prefill chunks and decodes, scattered pages,
+// every head shape and cache format. Included by conformance.h.
+
+#include <algorithm>
+#include <numeric>
+
+#include "compute/conformance/fixture.h"
+
+namespace cove::conformance {
+
+struct AttentionCase {
+  int64_t heads = 4;
+  int64_t kv_heads = 2;
+  int64_t head_dim = 64;
+  DType cache = DType::kF32;
+  bool qk_norm = false;
+  bool interleaved = false;
+  int64_t page_tokens = 16;
+
+  int64_t width() const { return (heads + 2 * kv_heads) * head_dim; }
+  std::string name() const {
+    return std::to_string(heads) + "/" + std::to_string(kv_heads) + " heads of " + std::to_string(head_dim) + " " +
+           std::string(dtype_info(cache).name) + (qk_norm ? " qk_norm" : "") + (interleaved ? " interleaved" : "") +
+           " pages of " + std::to_string(page_tokens);
+  }
+};
+
+// The new tokens of a step: for each sequence (by index) how many.
+struct StepPart {
+  int sequence = 0;
+  int32_t tokens = 0;
+};
+
+// Sequences that grow step by step over shuffled pages; keeps the arrays of the current StepBatch.
+class SequenceBook {
+ public:
+  static constexpr int32_t kPages = 96;
+
+  explicit SequenceBook(int64_t page_tokens) : page_tokens_(static_cast<int32_t>(page_tokens)), free_(kPages) {
+    std::iota(free_.begin(), free_.end(), 0);
+    std::shuffle(free_.begin(), free_.end(), std::mt19937(5));
+  }
+
+  StepBatch next(const std::vector<StepPart>& parts) {
+    tokens_.clear(), positions_.clear(), slots_.clear(), slices_.clear(), table_.clear();
+    for (const StepPart& part : parts) {
+      lengths_.resize(std::max<size_t>(lengths_.size(), static_cast<size_t>(part.sequence) + 1));
+      pages_.resize(lengths_.size());
+      int32_t& length = lengths_[static_cast<size_t>(part.sequence)];
+      std::vector<int32_t>& pages = pages_[static_cast<size_t>(part.sequence)];
+      slices_.push_back({.token_begin = static_cast<int32_t>(tokens_.size()),
+                         .token_count = part.tokens,
+                         .kv_length = length + part.tokens,
+                         .page_begin = static_cast<int32_t>(table_.size())});
+      for (int32_t i = 0; i < part.tokens; ++i, ++length) {
+        if (length % page_tokens_ == 0) {
+          pages.push_back(free_.back());
+          free_.pop_back();
+        }
+        tokens_.push_back(0);
+        positions_.push_back(length);
+        slots_.push_back(pages.back() * page_tokens_ + length % page_tokens_);
+      }
+      table_.insert(table_.end(), pages.begin(), pages.end());
+    }
+    return {.tokens = tokens_, .positions = positions_, .slots = slots_, .sequences = slices_, .page_table = table_};
+  }
+
+ private:
+  int32_t page_tokens_;
+  std::vector<int32_t> free_;
+  std::vector<int32_t> lengths_;
+  std::vector<std::vector<int32_t>> pages_;
+  std::vector<int32_t> tokens_, positions_, slots_, table_;
+  std::vector<SequenceSlice> slices_;
+};
+
+// A cache and its constants in one backend.
+class AttentionRig {
+ public:
+  AttentionRig(std::unique_ptr<Backend> backend, const AttentionCase& c) : case_(c), rig_(std::move(backend)) {
+    Result<std::unique_ptr<KvCache>> cache = rig_.backend().make_kv_cache(
+        {.layers = 2, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .page_tokens = c.page_tokens, .dtype = c.cache},
+        SequenceBook::kPages);
+    COVE_CHECK_MSG(cache.has_value(), cache.has_value() ? "" : cache.error().message);
+    cache_ = std::move(*cache);
+    std::vector<float> inv_freq(static_cast<size_t>(c.head_dim / 2));
+    for (size_t i = 0; i < inv_freq.size(); ++i) {
+      inv_freq[i] = std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(c.head_dim));
+    }
+    inv_freq_ = rig_.vector(inv_freq);
+    q_norm_ = rig_.vector(random_values(c.head_dim, 31));
+    k_norm_ = rig_.vector(random_values(c.head_dim, 32));
+  }
+
+  struct Output {
+    std::vector<float> queries;    // [T, heads * head_dim] after rope
+    std::vector<float> attention;  // [T, heads * head_dim]
+  };
+
+  Output run(const StepBatch& step, std::span<const float> qkv_values, int64_t layer) {
+    const int64_t tokens = step.token_count();
+    const TensorView qkv = rig_.upload(tokens, case_.width(), qkv_values);
+    const TensorView out = rig_.make(tokens, case_.heads * case_.head_dim);
+    Backend& backend = rig_.backend();
+    backend.begin_step(step);
+    backend.rope_kv({.qkv = qkv,
+                     .heads = case_.heads,
+                     .kv_heads = case_.kv_heads,
+                     .head_dim = case_.head_dim,
+                     .q_norm = case_.qk_norm ? q_norm_.get() : nullptr,
+                     .k_norm = case_.qk_norm ? k_norm_.get() : nullptr,
+                     .inv_freq = inv_freq_.get(),
+                     .rope_scale = 1.1F,
+                     .interleaved = case_.interleaved,
+                     .step = &step,
+                     .cache = cache_.get(),
+                     .layer = layer});
+    backend.attention({.qkv = qkv,
+                       .heads = case_.heads,
+                       .kv_heads = case_.kv_heads,
+                       .head_dim = case_.head_dim,
+                       .scale = 1.0F / std::sqrt(static_cast<float>(case_.head_dim)),
+                       .step = &step,
+                       .cache = cache_.get(),
+                       .layer = layer,
+                       .out = out});
+    COVE_CHECK(backend.end_step().has_value());
+    Output output = {.queries = {}, .attention = rig_.download(out)};
+    const std::vector<float> rotated = rig_.download(qkv);
+    for (int64_t t = 0; t < tokens; ++t) {
+      const auto row = rotated.begin() + t * case_.width();
+      output.queries.insert(output.queries.end(), row, row + case_.heads * case_.head_dim);
+    }
+    return output;
+  }
+
+  Rig& rig() { return rig_; }
+  KvCache& cache() { return *cache_; }
+
+ private:
+  AttentionCase case_;
+  Rig rig_;
+  std::unique_ptr<KvCache> cache_;
+  ConstantVector inv_freq_, q_norm_, k_norm_;
+};
+
+// Steps that mix prefill chunks with decodes: whole prompts, a chunk that ends in the middle of a page, single tokens.
+inline const std::vector<std::vector<StepPart>>& mixed_steps() {
+  static const std::vector<std::vector<StepPart>> steps = {
+      {{0, 37}},
+      {{0, 1}, {1, 5}, {2, 64}},
+      {{2, 1}, {1, 20}, {0, 1}, {3, 1}},
+      {{1, 1}, {3, 16}, {2, 1}},
+      {{0, 1}, {1, 1}, {2, 1}, {3, 1}},
+  };
+  return steps;
+}
+
+// An error of a score changes a weight by as much, relatively, and the result is an average: a few units of the scores'
+// size times sqrt(head_dim) rounding errors, beside what storing the result costs. Scores here stay below about 20.
+inline double attention_tolerance(const AttentionCase& c, DType activation) {
+  const double accumulation = kSigmas * 20 * (4 + std::sqrt(static_cast<double>(c.head_dim))) * kUnitF32;
+  // A key on the edge between two cached values may round the other way than the reference's: half a unit of one
+  // element in a few.
+  const double cached = c.cache == DType::kF32 ? 0 : activation_unit(c.cache) / 4;
+  return accumulation + cached + 4 * activation_unit(activation);
+}
+
+inline void check_attention(const BackendCase& backend, const AttentionCase& c) {
+  SCOPED_TRACE(c.name());
+  AttentionRig reference(make_reference_backend(), c);
+  AttentionRig rig(backend.make(), c);
+  SequenceBook book(c.page_tokens);
+  uint32_t seed = 40;
+  for (const std::vector<StepPart>& parts : mixed_steps()) {
+    const StepBatch step = book.next(parts);
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      const std::vector<float> qkv = random_values(step.token_count() * c.width(), seed++);
+      const auto want = reference.run(step, qkv, layer);
+      const auto got = rig.run(step, qkv, layer);
+      const DType activation = rig.rig().backend().activation_dtype();
+      // Sines and cosines of angles up to about 100 radians, and where asked a norm before.
+      ASSERT_LE(row_error(got.queries, want.queries, c.head_dim),
+                (24 + std::sqrt(static_cast<double>(c.head_dim))) * activation_unit(activation));
+      ASSERT_LE(row_error(got.attention, want.attention, c.head_dim), attention_tolerance(c, activation))
+          << "step of seed " << seed;
+    }
+  }
+}
+
+TEST_P(BackendConformance, attention_matches_reference_for_every_head_dim) {
+  for (const int64_t head_dim : {8, 16, 32, 64, 80, 96, 128}) {
+    check_attention(GetParam(), {.head_dim = head_dim});
+  }
+}
+
+TEST_P(BackendConformance, attention_matches_reference_for_every_cache_format_and_rope_style) {
+  for (const DType cache : {DType::kF32, DType::kF16, DType::kBF16}) {
+    for (const bool qk_norm : {false, true}) {
+      for (const bool interleaved : {false, true}) {
+        check_attention(GetParam(), {.head_dim = 32, .cache = cache, .qk_norm = qk_norm, .interleaved = interleaved});
+      }
+    }
+  }
+}
+
+TEST_P(BackendConformance, attention_matches_reference_for_every_group_size_and_page_size) {
+  for (const auto& [heads, kv_heads] : {std::pair<int64_t, int64_t>{1, 1}, {3, 3}, {6, 2}, {12, 2}, {8, 1}, {20, 1}}) {
+    check_attention(GetParam(), {.heads = heads, .kv_heads = kv_heads, .head_dim = 32});
+  }
+  for (const int64_t page_tokens : {32, 64}) check_attention(GetParam(), {.head_dim = 16, .page_tokens = page_tokens});
+}
+
+// Rows [begin, begin + count) of a [T, width] array.
+inline std::vector<float> rows_of(const std::vector<float>& values, int64_t width, int64_t begin, int64_t count) {
+  return {values.begin() + begin * width, values.begin() + (begin + count) * width};
+}
+
+TEST_P(BackendConformance, attention_has_the_same_bits_whole_chunked_and_beside_other_sequences) {
+  for (const DType cache : {DType::kF32, DType::kBF16}) {
+    const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 80, .cache = cache, .qk_norm = true};
+    const int64_t out_width = c.heads * c.head_dim;
+    const std::vector<float> qkv = random_values(61 * c.width(), 60);
+    const std::vector<float> other = random_values(200 * c.width(), 61);
+
+    AttentionRig whole(GetParam().make(), c);
+    SequenceBook whole_book(16);
+    const auto want = whole.run(whole_book.next({{0, 61}}), qkv, 0).attention;
+
+    AttentionRig mixed(GetParam().make(), c);
+    SequenceBook book(16);
+    int64_t done = 0;
+    int64_t other_done = 0;
+    for (const int32_t chunk : {7, 1, 16, 30, 1, 5, 1}) {
+      const int32_t beside = chunk % 3 + 1;
+      const StepBatch step = book.next({{1, beside}, {0, chunk}});
+      std::vector<float> rows = rows_of(other, c.width(), other_done, beside);
+      const std::vector<float> mine = rows_of(qkv, c.width(), done, chunk);
+      rows.insert(rows.end(), mine.begin(), mine.end());
+      const auto got = mixed.run(step, rows, 0).attention;
+      ASSERT_EQ(rows_of(got, out_width, beside, chunk), rows_of(want, out_width, done, chunk)) << "chunk at " << done;
+      done += chunk;
+      other_done += beside;
+    }
+    ASSERT_EQ(done, 61);
+  }
+}
+
+TEST_P(BackendConformance, attention_ignores_what_lies_behind_a_sequences_end) {
+  const AttentionCase c = {.heads = 4, .kv_heads = 2, .head_dim = 32};
+  AttentionRig clean(GetParam().make(), c);
+  AttentionRig dirty(GetParam().make(), c);
+  // Every page of the dirty cache first belongs to a sequence of NaNs.
+  SequenceBook garbage(16);
+  const std::vector<float> nans(static_cast<size_t>(SequenceBook::kPages * 16 * c.width()), NAN);
+  dirty.run(garbage.next({{0, SequenceBook::kPages * 16}}), nans, 0);
+  SequenceBook book(16);
+  const StepBatch step = book.next({{0, 21}, {1, 3}});
+  const std::vector<float> qkv = random_values(24 * c.width(), 62);
+  const auto want = clean.run(step, qkv, 0).attention;
+  EXPECT_EQ(dirty.run(step, qkv, 0).attention, want);
+}
+
+TEST_P(BackendConformance, copy_page_moves_the_named_positions_of_every_layer) {
+  for (const DType cache : {DType::kF32, DType::kF16}) {
+    const AttentionCase c = {.heads = 2, .kv_heads = 2, .head_dim = 48, .cache = cache, .page_tokens = 32};
+    AttentionRig rig(GetParam().make(), c);
+    const std::vector<float> history = random_values(27 * c.width(), 63);
+    const std::vector<float> token = random_values(c.width(), 64);
+    std::vector<int32_t> positions(27), slots(27);
+    std::iota(positions.begin(), positions.end(), 0);
+    for (int32_t i = 0; i < 27; ++i) slots[static_cast<size_t>(i)] = 5 * 32 + i;
+    const std::vector<int32_t> ids(27, 0);
+    const std::vector<SequenceSlice> slices = {{.token_begin = 0, .token_count = 27, .kv_length = 27, .page_begin = 0}};
+    const std::vector<SequenceSlice> next = {{.token_begin = 0, .token_count = 1, .kv_length = 28, .page_begin = 0}};
+    const auto prefill_table = std::vector<int32_t>{5};
+    const auto copied_table = std::vector<int32_t>{9};
+    const std::vector<int32_t> position = {27}, slot = {5 * 32 + 27}, copied_slot = {9 * 32 + 27}, id = {0};
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      rig.run({.tokens = ids, .positions = positions, .slots = slots, .sequences = slices, .page_table = prefill_table},
+              history, layer);
+    }
+    rig.rig().backend().copy_page({.cache = &rig.cache(), .from = 5, .to = 9, .count = 27});
+    for (int64_t layer = 0; layer < 2; ++layer) {
+      const auto want =
+          rig.run({.tokens = id, .positions = position, .slots = slot, .sequences = next, .page_table = prefill_table},
+                  token, layer);
+      const auto got = rig.run(
+          {.tokens = id, .positions = position, .slots = copied_slot, .sequences = next, .page_table = copied_table},
+          token, layer);
+      EXPECT_EQ(got.attention, want.attention) << "layer " << layer;
+    }
+  }
+}
+
+}  // namespace cove::conformance

@@ -1,0 +1,204 @@
+#pragma once
+// linear in every weight format, with odd sizes, parts, biases and epilogues. Included by conformance.h.
+
+#include <algorithm>
+
+#include "compute/conformance/fixture.h"
+#include "compute/conformance/row_checks.h"
+
+namespace cove::conformance {
+
+struct LinearCase {
+  DType dtype = DType::kF32;
+  int64_t rows = 1;
+  int64_t in = 32;
+  std::vector<int64_t> parts = {16};
+  bool bias = false;
+  LinearArgs::Epilogue epilogue = LinearArgs::Epilogue::kNone;
+
+  int64_t outputs() const {
+    int64_t sum = 0;
+    for (const int64_t part : parts) sum += part;
+    return sum;
+  }
+  int64_t out_width() const { return epilogue == LinearArgs::Epilogue::kSwiGlu ? outputs() / 2 : outputs(); }
+  std::string name() const {
+    std::string text =
+        std::string(dtype_info(dtype).name) + " rows " + std::to_string(rows) + " in " + std::to_string(in) + " out";
+    for (const int64_t part : parts) text += " " + std::to_string(part);
+    return text + (bias ? " bias" : "");
+  }
+};
+
+// The weights of a case, shared by both backends.
+struct LinearData {
+  std::vector<HostTensor> weights;
+  std::vector<HostTensor> biases;
+  std::vector<float> x;
+
+  explicit LinearData(const LinearCase& c) : x(random_values(c.rows * c.in, 11)) {
+    const float deviation = 1.0F / std::sqrt(static_cast<float>(c.in));
+    for (size_t i = 0; i < c.parts.size(); ++i) {
+      const auto seed = static_cast<uint32_t>(20 + i);
+      weights.emplace_back(c.dtype, Shape{c.parts[i], c.in}, random_values(c.parts[i] * c.in, seed, deviation));
+      // Biases are stored in f16 next to blocked weights and in the weights' dtype otherwise; every third part has
+      // none.
+      const DType bias_dtype = is_blocked(c.dtype) ? DType::kF16 : c.dtype;
+      biases.emplace_back(bias_dtype, Shape{c.parts[i]}, random_values(c.parts[i], seed + 100));
+    }
+  }
+  LinearWeightDesc desc(const LinearCase& c) const {
+    LinearWeightDesc desc = {.name = "layers.0.test"};
+    for (size_t i = 0; i < weights.size(); ++i) {
+      desc.parts.push_back({.weight = weights[i].view()});
+      if (c.bias && i % 3 != 2) desc.parts.back().bias = biases[i].view();
+    }
+    return desc;
+  }
+};
+
+inline std::vector<float> run_linear(Rig& rig, const LinearWeight& weight, const LinearCase& c,
+                                     std::span<const float> x) {
+  const int64_t rows = static_cast<int64_t>(x.size()) / c.in;
+  const TensorView input = rig.upload(rows, c.in, x);
+  const TensorView out = rig.make(rows, c.out_width());
+  rig.step([&] { rig.backend().linear({.x = input, .weight = &weight, .epilogue = c.epilogue, .out = out}); });
+  return rig.download(out);
+}
+
+// Tolerances of the plain products of every row and output: [rows][outputs].
+inline std::vector<double> product_tolerances(const LinearCase& c, const LinearData& data, Rounding rounding) {
+  std::vector<double> tolerances;
+  for (int64_t row = 0; row < c.rows; ++row) {
+    const std::span x = std::span(data.x).subspan(static_cast<size_t>(row * c.in), static_cast<size_t>(c.in));
+    for (const HostTensor& part : data.weights) {
+      const std::vector<float> w = part.values();
+      for (size_t n = 0; n + 1 <= w.size() / static_cast<size_t>(c.in); ++n) {
+        tolerances.push_back(
+            dot_tolerance(x, std::span(w).subspan(n * static_cast<size_t>(c.in), static_cast<size_t>(c.in)), rounding));
+      }
+    }
+  }
+  return tolerances;
+}
+
+inline void check_linear(const BackendCase& backend, const LinearCase& c) {
+  SCOPED_TRACE(c.name());
+  const LinearData data(c);
+  Rig reference = reference_rig();
+  Rig rig(backend.make());
+  const auto reference_weight = reference.load(data.desc(c));
+  const auto weight = rig.load(data.desc(c));
+  EXPECT_EQ(weight->in_features, c.in);
+  EXPECT_EQ(weight->out_features, c.outputs());
+  const std::vector<float> want = run_linear(reference, *reference_weight, c, data.x);
+  const std::vector<float> got = run_linear(rig, *weight, c, data.x);
+  ASSERT_EQ(got.size(), want.size());
+  const std::vector<double> tolerances = product_tolerances(c, data, backend.rounding(c.dtype));
+  // silu(g) u: |silu'| <= 1.1, so an error of g counts |u| times and one of u |silu(g)| times.
+  std::vector<float> products;
+  if (c.epilogue == LinearArgs::Epilogue::kSwiGlu) {
+    LinearCase plain = c;
+    plain.epilogue = LinearArgs::Epilogue::kNone;
+    products = run_linear(reference, *reference_weight, plain, data.x);
+  }
+  const double unit = activation_unit(rig.backend().activation_dtype());
+  const auto width = static_cast<size_t>(c.out_width());
+  for (size_t i = 0; i < want.size(); ++i) {
+    double tolerance = 0;
+    if (products.empty()) {
+      tolerance = tolerances[i];
+    } else {
+      const size_t gate = i / width * width * 2 + i % width;
+      const double silu_bound = std::fabs(static_cast<double>(products[gate]));
+      tolerance =
+          1.1 * tolerances[gate] * (std::fabs(static_cast<double>(products[gate + width])) + tolerances[gate + width]) +
+          silu_bound * tolerances[gate + width];
+    }
+    ASSERT_NEAR(got[i], want[i], tolerance + 4 * unit * std::fabs(static_cast<double>(want[i])))
+        << "row " << i / width << " output " << i % width;
+  }
+}
+
+TEST_P(BackendConformance, linear_matches_reference_in_every_format_at_odd_sizes) {
+  for (const DType dtype : weight_dtypes()) {
+    for (const int64_t in : {1, 7, 32, 33, 96, 517, 544, 2080}) {
+      if (is_blocked(dtype) && in % 32 != 0) continue;
+      for (const int64_t out : {1, 5, 16, 33, 70})
+        check_linear(GetParam(), {.dtype = dtype, .rows = 3, .in = in, .parts = {out}});
+    }
+  }
+}
+
+TEST_P(BackendConformance, linear_matches_reference_for_every_number_of_rows) {
+  for (const DType dtype : weight_dtypes()) {
+    for (int64_t rows = 1; rows <= 27; ++rows) {
+      check_linear(GetParam(), {.dtype = dtype, .rows = rows, .in = 64, .parts = {40}});
+    }
+    check_linear(GetParam(), {.dtype = dtype, .rows = 531, .in = 64, .parts = {17}});
+  }
+}
+
+TEST_P(BackendConformance, linear_stacks_parts_with_biases) {
+  for (const DType dtype : weight_dtypes()) {
+    check_linear(GetParam(), {.dtype = dtype, .rows = 5, .in = 64, .parts = {48, 16, 16}, .bias = true});
+    check_linear(GetParam(), {.dtype = dtype, .rows = 5, .in = 64, .parts = {21, 3, 7}, .bias = true});
+    check_linear(GetParam(), {.dtype = dtype, .rows = 2, .in = 64, .parts = {1, 1, 1}, .bias = true});
+  }
+}
+
+TEST_P(BackendConformance, linear_applies_swiglu) {
+  for (const DType dtype : weight_dtypes()) {
+    for (const int64_t half : {1, 16, 37}) {
+      for (const bool bias : {false, true}) {
+        check_linear(GetParam(), {.dtype = dtype,
+                                  .rows = 6,
+                                  .in = 96,
+                                  .parts = {half, half},
+                                  .bias = bias,
+                                  .epilogue = LinearArgs::Epilogue::kSwiGlu});
+      }
+    }
+  }
+}
+
+TEST_P(BackendConformance, linear_row_has_the_same_bits_alone_and_in_any_batch) {
+  for (const DType dtype : weight_dtypes()) {
+    for (const auto epilogue : {LinearArgs::Epilogue::kNone, LinearArgs::Epilogue::kSwiGlu}) {
+      const LinearCase c = {
+          .dtype = dtype, .rows = 600, .in = 1120, .parts = {35, 35}, .bias = true, .epilogue = epilogue};
+      SCOPED_TRACE(c.name());
+      const LinearData data(c);
+      Rig rig(GetParam().make());
+      const auto weight = rig.load(data.desc(c));
+      const std::vector<float> together = run_linear(rig, *weight, c, data.x);
+      const auto width = static_cast<size_t>(c.out_width());
+      for (const int64_t rows : {1, 2, 5, 11, 13, 40}) {
+        for (int64_t first = 0; first < 120; first += rows * 7) {
+          const auto x = std::span(data.x).subspan(static_cast<size_t>(first * c.in), static_cast<size_t>(rows * c.in));
+          const std::vector<float> part = run_linear(rig, *weight, c, x);
+          const auto want = std::span(together).subspan(static_cast<size_t>(first) * width, part.size());
+          ASSERT_TRUE(std::equal(part.begin(), part.end(), want.begin())) << rows << " rows from row " << first;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(BackendConformance, linear_keeps_infinities_and_nans_in_their_row) {
+  for (const DType dtype : weight_dtypes()) {
+    LinearCase c = {.dtype = dtype, .rows = 4, .in = 64, .parts = {18}};
+    LinearData data(c);
+    data.x[64 + 3] = NAN;
+    data.x[192 + 40] = INFINITY;
+    Rig rig(GetParam().make());
+    const auto weight = rig.load(data.desc(c));
+    const std::vector<float> got = run_linear(rig, *weight, c, data.x);
+    for (size_t i = 0; i < got.size(); ++i) {
+      const bool clean = i / 18 % 2 == 0;
+      EXPECT_EQ(std::isfinite(got[i]), clean) << dtype_info(dtype).name << " row " << i / 18 << " output " << i % 18;
+    }
+  }
+}
+
+}  // namespace cove::conformance
