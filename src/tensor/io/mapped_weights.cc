@@ -7,9 +7,7 @@
 
 namespace cove {
 
-Status MappedWeights::add(MappedFile file, std::vector<TensorInfo> tensors) {
-  if (tensors.empty()) return {};
-  const std::string file_name = tensors.front().file;
+Status MappedWeights::add(const std::string& file_name, MappedFile file, std::vector<TensorInfo> tensors) {
   for (TensorInfo& tensor : tensors) {
     const auto [place, inserted] = index_by_name_.emplace(tensor.name, tensors_.size());
     if (!inserted) {

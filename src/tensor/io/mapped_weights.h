@@ -13,9 +13,9 @@ namespace cove {
 
 class MappedWeights final : public WeightSource {
  public:
-  // Takes over a file whose tensors (offsets within it, checked to lie inside) are given; their `file` is its name.
+  // Takes over a file and its tensors (offsets within it, checked to lie inside; their `file` is file_name).
   // Errors: kDataCorrupt when a tensor of that name came with an earlier file.
-  Status add(MappedFile file, std::vector<TensorInfo> tensors);
+  Status add(const std::string& file_name, MappedFile file, std::vector<TensorInfo> tensors);
 
   std::span<const TensorInfo> tensors() const override { return tensors_; }
   const TensorInfo* find(std::string_view name) const override;

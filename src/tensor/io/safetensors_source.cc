@@ -21,8 +21,9 @@ constexpr size_t kIndexBytesMax = 100'000'000;
 
 Status add_file(MappedWeights& weights, const fs::path& path) {
   TRY_ASSIGN(MappedFile file, MappedFile::open(path));
-  TRY_ASSIGN(SafetensorsHeader header, parse_safetensors(file.bytes(), path.filename().string()));
-  return weights.add(std::move(file), std::move(header.tensors));
+  const std::string name = path.filename().string();
+  TRY_ASSIGN(SafetensorsHeader header, parse_safetensors(file.bytes(), name));
+  return weights.add(name, std::move(file), std::move(header.tensors));
 }
 
 // A shard must lie beside its index: a hostile index names no other file of this machine.
