@@ -62,7 +62,7 @@ if has fuzz; then
   add_tests build/fuzz
 fi
 if has trainer && [ -f trainer/CMakeLists.txt ]; then
-  tools/build.sh trainer cove_tests
+  tools/build.sh trainer trainer/all
   add_tests build/trainer
 fi
 mv "$list.new" "$list"
