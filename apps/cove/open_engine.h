@@ -17,7 +17,7 @@
 namespace cove::app {
 
 // The model's generation_config.json; what is missing there is what R1's model card recommends.
-struct GenerationDefaults {
+struct SamplingDefaults {
   double temperature = 0.6;
   double top_p = 0.95;
   int64_t top_k = 0;
@@ -38,7 +38,9 @@ struct OpenedModel {
   std::filesystem::path path;
   std::shared_ptr<const text::Tokenizer> tokenizer;
   std::unique_ptr<text::ChatTemplate> chat_template;  // null when the model has none
-  GenerationDefaults defaults;
+  std::string bos_token;                              // texts, for the template's variables
+  std::string eos_token;
+  SamplingDefaults defaults;
   std::unique_ptr<engine::Engine> engine;
 };
 

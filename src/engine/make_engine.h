@@ -24,6 +24,11 @@ struct ModelParts {
   std::shared_ptr<const void> files;  // keeps the mapped weights alive: `tensors` points into them
 };
 
+class ModelFiles;
+// The parts of an opened model with a tokenizer. `name` is what clients call it; empty = the directory's or file's
+// name.
+ModelParts model_parts(const std::shared_ptr<const ModelFiles>& files, const std::string& name);
+
 // Plans memory (refusing with numbers), loads the weights into the backend, takes the cache and starts the engine's
 // thread. Errors: kInvalidArgument (options), kUnsupported, kDataCorrupt, kFailedPrecondition (memory).
 Result<std::unique_ptr<Engine>> make_engine(ModelParts parts, std::unique_ptr<Backend> backend,
