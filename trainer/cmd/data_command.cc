@@ -28,7 +28,7 @@ constexpr const char* kHelp =
     "  heldout   --out DIR --model DIR [--per-task 200] [--seed 1]   tasks.jsonl and shard-000000.bin with their prompts: problems that no\n"
     "            training sample holds, per task and language\n"
     "  show      [--task NAME] [--language zh|en] [--count 3] [--seed 1] [--heldout 1]   samples as text\n";
-constexpr size_t kPassageBytes = 1500;
+constexpr size_t kPassageBytes = 3000;
 
 int usage(const std::string& message) {
   std::fprintf(stderr, "cove-train data: %s\n%s", message.c_str(), kHelp);

@@ -11,7 +11,7 @@
 namespace cove::trainer {
 namespace {
 
-constexpr size_t kPassageTokensMax = 512;
+constexpr size_t kPassageTokensMax = 1024;
 
 Result<Document> passage_document(const std::string& passage, const text::Tokenizer& tokenizer) {
   TRY_ASSIGN(const auto ids, tokenizer.encode(passage, {.parse_special = false}));

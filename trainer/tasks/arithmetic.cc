@@ -72,7 +72,7 @@ Sample one_operation(const Draw& draw) {
   } else if (kind == '*') {
     steps = multiply_steps(a, b), result = str(a * b);
   } else {
-    b = std::max<int64_t>(1, number_of_digits(rng, rng.chance(0.6) ? 1 : rng.chance(0.85) ? 2 : 3));
+    b = std::max<int64_t>(1, number_of_digits(rng, rng.chance(0.45) ? 1 : rng.chance(0.85) ? 2 : 3));
     a = b * rng.range(0, std::max<int64_t>(1, 9999 / b));
     steps = divide_steps(a, b), result = str(a / b);
   }
@@ -85,7 +85,7 @@ Sample one_operation(const Draw& draw) {
 
 Sample with_remainder(const Draw& draw) {
   Rng& rng = draw.rng;
-  int64_t b = std::max<int64_t>(2, number_of_digits(rng, rng.chance(0.65) ? 1 : 2));
+  int64_t b = std::max<int64_t>(2, number_of_digits(rng, rng.chance(0.5) ? 1 : 2));
   int64_t a = number_of_digits(rng, static_cast<int>(rng.range(2, 4)));
   if (a % b == 0) a += rng.range(1, b - 1);
   std::string quotient = str(a / b), rest = str(a % b);

