@@ -1,6 +1,6 @@
 #pragma once
-// The sampling settings a model's publisher recommends: generation_config.json. What is absent stays unset, so that the server can
-// fall back to its own.
+// The sampling settings a model's publisher recommends: generation_config.json. What is absent stays unset, so that the
+// server can fall back to its own.
 
 #include <cstdint>
 #include <optional>

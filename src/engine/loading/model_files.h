@@ -1,6 +1,7 @@
 #pragma once
-// A model as it lies on disk, opened and checked: a Hugging Face directory or one .gguf file. Called by make_engine, the commands
-// and the tests. Nothing is copied: weights are views of mapped files, so opening takes no memory for them.
+// A model as it lies on disk, opened and checked: a Hugging Face directory or one .gguf file. Called by make_engine,
+// the commands and the tests. Nothing is copied: weights are views of mapped files, so opening takes no memory for
+// them.
 
 #include <cstdint>
 #include <filesystem>
@@ -27,8 +28,8 @@ class ModelFiles {
   ModelFiles(ModelFiles&&) = default;
   ModelFiles& operator=(ModelFiles&&) = default;
 
-  // The host tensor of a canonical name (spec/model_spec.h), not to be written to; a null view when the model has none, such as
-  // lm_head.weight of tied embeddings. Shapes have been checked against `spec`.
+  // The host tensor of a canonical name (spec/model_spec.h), not to be written to; a null view when the model has none,
+  // such as lm_head.weight of tied embeddings. Shapes have been checked against `spec`.
   TensorView find(std::string_view canonical_name) const;
   // Where that tensor lies, for messages; nullptr when there is none.
   const TensorInfo* info(std::string_view canonical_name) const;
@@ -38,15 +39,15 @@ class ModelFiles {
   ModelSpec spec;         // eos_ids: of config, generation config and tokenizer together
   std::unique_ptr<WeightSource> weights;
   std::map<std::string, std::string, std::less<>> container_names;  // by canonical name
-  std::unique_ptr<text::Tokenizer> tokenizer;  // null when the model has none (Options::tokenizer)
-  std::string chat_template;                   // Jinja source; empty when the model has none
-  std::string bos_token;                       // texts, as templates want them; may be empty
+  std::unique_ptr<text::Tokenizer> tokenizer;                       // null when the model has none (Options::tokenizer)
+  std::string chat_template;                                        // Jinja source; empty when the model has none
+  std::string bos_token;                                            // texts, as templates want them; may be empty
   std::string eos_token;
   GenerationDefaults generation;
-  std::string digest;          // "sha256:..." over names, sizes and headers of the files: tells models apart, not bit flips
-  std::string weight_format;   // of most of the layers' bytes: "bf16", "q4_0"
-  int64_t parameters = 0;      // the embedding counted once when tied
-  uint64_t weight_bytes = 0;   // of the tensors the spec names
+  std::string digest;  // "sha256:..." over names, sizes and headers of the files: tells models apart, not bit flips
+  std::string weight_format;  // of most of the layers' bytes: "bf16", "q4_0"
+  int64_t parameters = 0;     // the embedding counted once when tied
+  uint64_t weight_bytes = 0;  // of the tensors the spec names
 };
 
 struct OpenModelOptions {
@@ -54,8 +55,8 @@ struct OpenModelOptions {
   TokenizerUse tokenizer = TokenizerUse::kRequired;
 };
 
-// Checks everything that can be checked without reading the weights: containers, configuration, every tensor's presence and
-// shape, tokenizer. Errors name file and tensor, what was expected and what was found.
+// Checks everything that can be checked without reading the weights: containers, configuration, every tensor's presence
+// and shape, tokenizer. Errors name file and tensor, what was expected and what was found.
 Result<ModelFiles> open_model_files(const std::filesystem::path& path, const OpenModelOptions& options = {});
 
 // Only the tokenizer of a model, or of a directory (or file) that has no more than tokenizer.json.
