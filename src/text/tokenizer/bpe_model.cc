@@ -66,21 +66,6 @@ uint32_t next_cache_owner() {
 
 }  // namespace
 
-MergeTable::MergeTable(size_t merges_max) : used_max_(merges_max) {
-  const size_t count = std::bit_ceil(merges_max * 2 + 2);
-  slots_.resize(count);
-  mask_ = count - 1;
-  shift_ = 64 - std::countr_zero(count);
-}
-
-void MergeTable::insert(int32_t left, int32_t right, Merge merge) {
-  const uint64_t key = key_of(left, right);
-  size_t at = slot_of(key);
-  while (slots_[at].key != kFree && slots_[at].key != key) at = (at + 1) & mask_;
-  if (slots_[at].key == kFree) COVE_CHECK(++used_ <= used_max_);
-  slots_[at] = {key, merge};
-}
-
 BpeModel BpeModel::create(Vocabulary vocabulary, MergeTable merges, WholeWords whole_words) {
   BpeModel model(std::move(vocabulary), std::move(merges));
   model.whole_words_ = whole_words;
@@ -91,6 +76,7 @@ BpeModel BpeModel::create(Vocabulary vocabulary, MergeTable merges, WholeWords w
     model.byte_ids_[static_cast<size_t>(byte)] = id.value_or(-1);
     if (!id) model.every_byte_known_ = false;
   }
+  model.whole_characters_ = WholeCharacters(model.vocabulary_, model.merges_, model.byte_ids_);
   model.cache_owner_ = next_cache_owner();
   return model;
 }
@@ -139,18 +125,45 @@ void BpeModel::encode_uncached(std::string_view word, std::vector<int32_t>& ids)
   }
 }
 
+// The parts that merging starts from: bytes, or whole characters where that gives the same. `parts` has room for
+// word.size().
+size_t BpeModel::first_parts(std::string_view word, int32_t* parts) const {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(word[i]); };
+  const auto continues = [&](size_t i) { return i < word.size() && (byte(i) & 0xC0) == 0x80; };
+  size_t count = 0;
+  for (size_t at = 0; at < word.size();) {
+    const uint32_t first = byte(at);
+    int32_t whole = -1;
+    size_t length = 1;
+    if (first >= 0xC0 && first < 0xE0 && continues(at + 1)) {
+      length = 2;
+      whole = whole_characters_.token_at((first & 0x1F) << 6 | (byte(at + 1) & 0x3Fu), word, at, at + 2);
+    } else if (first >= 0xE0 && first < 0xF0 && continues(at + 1) && continues(at + 2)) {
+      length = 3;
+      const uint32_t code_point = (first & 0x0F) << 12 | (byte(at + 1) & 0x3Fu) << 6 | (byte(at + 2) & 0x3Fu);
+      whole = whole_characters_.token_at(code_point, word, at, at + 3);
+    }
+    if (whole >= 0) {
+      parts[count++] = whole;
+    } else {
+      for (size_t i = 0; i < length; ++i) parts[count++] = byte_ids_[byte(at + i)];
+    }
+    at += length;
+  }
+  return count;
+}
+
 // Parts and the merge of each part with its right neighbour, side by side in arrays that shrink.
 void BpeModel::merge_short(std::string_view word, std::vector<int32_t>& ids) const {
   int32_t parts[kShortWordMax];
   uint32_t ranks[kShortWordMax];  // of (part i, part i + 1)
   int32_t results[kShortWordMax];
-  size_t count = word.size();
+  size_t count = first_parts(word, parts);
   const auto look_up = [&](size_t i) {
     const Merge merge = merges_.find(parts[i], parts[i + 1]);
     ranks[i] = merge.rank;
     results[i] = merge.id;
   };
-  for (size_t i = 0; i < count; ++i) parts[i] = byte_ids_[static_cast<unsigned char>(word[i])];
   for (size_t i = 0; i + 1 < count; ++i) look_up(i);
   while (count > 1) {
     size_t best = 0;
@@ -187,7 +200,8 @@ void BpeModel::merge_long(std::string_view word, std::vector<int32_t>& ids) cons
     bool operator>(const Candidate& other) const { return rank != other.rank ? rank > other.rank : at > other.at; }
   };
   COVE_CHECK(word.size() < kEnd);
-  const auto size = static_cast<uint32_t>(word.size());
+  std::vector<int32_t> first(word.size());
+  const auto size = static_cast<uint32_t>(first_parts(word, first.data()));
   std::vector<Part> parts(size);
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto look_up = [&](uint32_t at) {
@@ -196,8 +210,7 @@ void BpeModel::merge_long(std::string_view word, std::vector<int32_t>& ids) cons
     if (part.merge.rank != Merge::kNone) queue.push({part.merge.rank, at});
   };
   for (uint32_t i = 0; i < size; ++i) {
-    parts[i] = {
-        byte_ids_[static_cast<unsigned char>(word[i])], i == 0 ? kEnd : i - 1, i + 1 == size ? kEnd : i + 1, {}};
+    parts[i] = {first[i], i == 0 ? kEnd : i - 1, i + 1 == size ? kEnd : i + 1, {}};
   }
   for (uint32_t i = 0; i < size; ++i) look_up(i);
   while (!queue.empty()) {
