@@ -60,7 +60,8 @@ inline float exp_weight(float x) {
   y = y * rest + 5.0000001201e-1F;
   y = y * (rest * rest) + rest + 1.0F;
   const float power = std::bit_cast<float>(static_cast<uint32_t>(exponent + 127) << 23);
-  return x < -87.0F ? 0.0F : y * power;
+  const uint32_t kept_bits = x < -87.0F ? 0U : ~0U;  // a mask and not a branch: compilers vectorise it
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(y * power) & kept_bits);
 }
 
 // values[i] becomes its weight e^(values[i] - max).
@@ -262,7 +263,8 @@ int32_t draw_with_cuts(const SampleParams& params, std::span<float> values, floa
     to_weights(values, max);
   } else {
     for (size_t i = 0; i < values.size(); ++i) {
-      values[i] = remains(values, i, cut) ? exp_weight(values[i] - max) : 0.0F;
+      const float weight = exp_weight(values[i] - max);
+      values[i] = remains(values, i, cut) ? weight : 0.0F;
     }
   }
   if (params.min_p > 0.0F) {

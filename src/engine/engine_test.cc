@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/utf8.h"
+#include "engine/testing/company.h"
 #include "engine/testing/engine_fixture.h"
 
 namespace cove::engine {
@@ -30,14 +31,6 @@ Request greedy(const std::string& prompt, int32_t tokens_max) {
   request.tokens_max = tokens_max;
   request.sampling.temperature = 0;
   request.ignore_eos = true;
-  return request;
-}
-
-Request sampled(const std::string& prompt, int32_t tokens_max, uint64_t seed) {
-  Request request = greedy(prompt, tokens_max);
-  request.sampling.temperature = 1.0F;
-  request.sampling.seed = seed;
-  request.sampling.top_logprobs = 2;
   return request;
 }
 
@@ -155,7 +148,7 @@ TEST(Engine, gives_logprobs_when_asked) {
 
 TEST(Engine, takes_a_repeated_prompt_from_the_prefix_cache) {
   const auto engine = engine_of(tiny_language_model());
-  const Request request = sampled(std::string(50, 'p'), 8, 3);
+  const Request request = testing::sampled(std::string(50, 'p'), 8, 3);
   const Answer cold = ask(*engine, request);
   const Answer warm = ask(*engine, request);
   EXPECT_EQ(cold.finish.usage.cached_tokens, 0);
@@ -415,73 +408,9 @@ TEST(Engine, an_idle_engine_waits_for_company_when_told_to) {
   EXPECT_EQ(steps, 4);
 }
 
-// --- The same output alone and in any company ---
-
-constexpr int64_t kShortContext = 160;  // ten pages
-
-std::vector<Request> mixed_requests() {
-  std::vector<Request> requests;
-  const std::string shared(37, 's');
-  for (uint64_t i = 0; i < 24; ++i) {
-    const std::string prompt =
-        (i % 3 == 0 ? shared : std::string()) + std::string(1 + i * 5 % 67, static_cast<char>('a' + i));
-    Request request = sampled(prompt, static_cast<int32_t>(5 + i * 7 % 40), i);
-    request.tenant = i % 2 == 0 ? "even" : "odd";
-    request.ignore_eos = i % 4 == 0;
-    if (i % 5 == 1) request.sampling.top_p = 0.8F;
-    if (i % 5 == 2) request.sampling.top_k = 7;
-    if (i % 5 == 3) request.sampling.min_p = 0.05F;
-    if (i % 6 == 0) request.sampling.repetition_penalty = 1.2F;
-    if (i % 7 == 0) request.sampling.frequency_penalty = 0.5F;
-    if (i % 8 == 3) request.thinking = ThinkingBudget{.tokens = 4, .end_token = 1, .close_tokens = {2, 1}};
-    requests.push_back(std::move(request));
-  }
-  return requests;
-}
-
-void expect_same(const Answer& actual, const Answer& expected, size_t i, const std::string& how) {
-  EXPECT_EQ(actual.tokens, expected.tokens) << "request " << i << " " << how;
-  EXPECT_EQ(actual.text, expected.text) << "request " << i << " " << how;
-  EXPECT_EQ(actual.finish.reason, expected.finish.reason) << "request " << i << " " << how;
-  ASSERT_EQ(actual.logprobs.size(), expected.logprobs.size());
-  for (size_t j = 0; j < actual.logprobs.size(); ++j) {
-    EXPECT_EQ(actual.logprobs[j].logprob, expected.logprobs[j].logprob) << "request " << i << " " << how;
-    EXPECT_EQ(actual.logprobs[j].top, expected.logprobs[j].top) << "request " << i << " " << how;
-  }
-}
-
-std::vector<Answer> answers_alone() {
-  std::vector<Answer> answers;
-  for (const Request& request : mixed_requests()) {
-    const auto engine = engine_of(tiny_language_model(kShortContext), {.prefix_cache = false, .step_target_ms = 0});
-    answers.push_back(ask(*engine, request));
-  }
-  return answers;
-}
-
-// All at once; returns how often a sequence was preempted.
-uint64_t expect_same_together(const std::vector<Answer>& alone, const EngineOptions& options, const std::string& how) {
-  const auto engine = engine_of(tiny_language_model(kShortContext), options);
-  for (int round = 0; round < 2; ++round) {  // the second finds the first's prefixes
-    std::vector<std::shared_ptr<CollectingSink>> sinks;
-    for (const Request& request : mixed_requests()) {
-      sinks.push_back(std::make_shared<CollectingSink>());
-      const auto id = engine->submit(request, sinks.back());
-      EXPECT_TRUE(id) << id.error().message;
-    }
-    for (size_t i = 0; i < sinks.size(); ++i) expect_same(sinks[i]->wait(), alone[i], i, how);
-  }
-  expect_empty(*engine);
-  return engine->stats().preemptions;
-}
-
 TEST(Engine, gives_the_same_tokens_and_logprobs_alone_and_in_any_batch) {
-  const auto alone = answers_alone();
-  expect_same_together(alone, {.step_target_ms = 0}, "in one batch");
-  expect_same_together(alone, {.batch_tokens_max = 5, .step_target_ms = 0}, "in chunks of 5");
-  expect_same_together(alone, {.batch_tokens_max = 17, .sequences_max = 3, .prefix_cache = false}, "three at a time");
-  const uint64_t preempted = expect_same_together(alone, {.kv_tokens_max = kShortContext}, "with few pages");
-  EXPECT_GT(preempted, 0U);
+  const auto model = tiny_language_model(testing::kShortContext);
+  testing::expect_same_in_any_company([&](const EngineOptions& options) { return engine_of(model, options); });
 }
 
 }  // namespace
