@@ -14,6 +14,7 @@ constexpr size_t kTokenIdsMax = 1000;
 
 std::string shown(const json::value& value) {
   constexpr size_t kShownMax = 60;
+  if (value.is_double()) return fmt::to_string(value.get_double());
   std::string text = json::serialize(value);
   if (text.size() > kShownMax) text = text.substr(0, kShownMax) + "...";
   return text;

@@ -51,6 +51,10 @@ Status check_rope(const RopeSpec& rope, int64_t head_dim) {
   if (rope.kind == RopeSpec::Kind::kYarn) {
     TRY(check_finite_positive("the rope scaling's beta_fast", rope.beta_fast));
     TRY(check_finite_positive("the rope scaling's beta_slow", rope.beta_slow));
+    if (!std::isfinite(rope.attention_factor) || rope.attention_factor < 0.0) {
+      return data_corrupt(
+          fmt::format("the rope scaling's attention factor is {}, must not be negative", rope.attention_factor));
+    }
     if (rope.theta <= 1.0) return data_corrupt(fmt::format("yarn needs a rope base above 1, it is {}", rope.theta));
   }
   return check_frequency_factors(rope, head_dim);

@@ -1,6 +1,7 @@
 #include "spec/families/dense_gguf.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include <fmt/format.h>
@@ -66,6 +67,8 @@ Status read_scaling(const GgufReader& reader, int64_t context_max, RopeSpec& rop
   rope.original_context = original.value_or(context_max);
   rope.beta_fast = reader.number("rope.scaling.yarn_beta_fast", 32.0);
   rope.beta_slow = reader.number("rope.scaling.yarn_beta_slow", 1.0);
+  const double derived = factor > 1.0 ? 0.1 * std::log(factor) + 1.0 : 1.0;
+  rope.attention_factor = reader.number("rope.scaling.attn_factor", 1.0) * derived;
   return {};
 }
 

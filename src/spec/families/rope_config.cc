@@ -31,10 +31,13 @@ Status read_llama3(const ConfigReader& scaling, RopeSpec& rope) {
 
 double yarn_mscale(double factor, double weight) { return factor <= 1.0 ? 1.0 : 0.1 * weight * std::log(factor) + 1.0; }
 
-// attention_factor itself, or DeepSeek's mscale and mscale_all_dim, or neither (0: derived from the factor).
+// attention_factor itself; or attn_factor, which multiplies the derived one (R1-0528-Qwen3-8B; vLLM and llama.cpp apply
+// it, transformers does not know it); or DeepSeek's mscale and mscale_all_dim; or none (0: derived from the factor).
 Result<double> read_attention_factor(const ConfigReader& scaling, double factor) {
   TRY_ASSIGN(const std::optional<double> given, scaling.number("attention_factor", kFactorRange));
   if (given) return *given;
+  TRY_ASSIGN(const std::optional<double> multiplier, scaling.number("attn_factor", kFactorRange));
+  if (multiplier) return *multiplier * yarn_mscale(factor, 1.0);
   TRY_ASSIGN(const std::optional<double> mscale, scaling.number("mscale", {0.0, 1e3}));
   TRY_ASSIGN(const std::optional<double> mscale_all_dim, scaling.number("mscale_all_dim", {0.0, 1e3}));
   if (mscale.value_or(0.0) == 0.0 || mscale_all_dim.value_or(0.0) == 0.0) return 0.0;
