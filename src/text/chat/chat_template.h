@@ -1,5 +1,6 @@
 #pragma once
-// Chat templates: the Jinja source published with a model, compiled once, rendered per request. The interpreter is in jinja/.
+// Chat templates: the Jinja source published with a model, compiled once, rendered per request. The interpreter is in
+// jinja/.
 
 #include <memory>
 #include <string>
@@ -25,9 +26,10 @@ class ChatTemplate {
   static Result<std::unique_ptr<ChatTemplate>> compile(std::string_view source, const TemplateLimits& limits = {});
   virtual ~ChatTemplate() = default;
 
-  // `variables` is the template's whole context: messages, tools, add_generation_prompt, bos_token, eos_token and whatever the
-  // request's chat_template_kwargs hold. Undefined names are Jinja's Undefined, as in transformers' sandbox.
-  // `now_unix_s` feeds strftime_now. Errors: kInvalidArgument with the message of raise_exception or the line that failed.
+  // `variables` is the template's whole context: messages, tools, add_generation_prompt, bos_token, eos_token and
+  // whatever the request's chat_template_kwargs hold. Undefined names are Jinja's Undefined, as in transformers'
+  // sandbox. `now_unix_s` feeds strftime_now. Errors: kInvalidArgument with the message of raise_exception or the line
+  // that failed.
   virtual Result<std::string> render(const json::object& variables, int64_t now_unix_s) const = 0;
 };
 

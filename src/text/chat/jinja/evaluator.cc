@@ -125,22 +125,14 @@ Result<Value> Interpreter::evaluate_chain(const ChainExpr& expr) {
 }
 
 Result<Value> Interpreter::evaluate_concat(const ChainExpr& expr) {
-  std::vector<Value> parts;
-  bool safe = false;
-  for (const ExprPtr& operand : expr.operands) {
-    TRY_ASSIGN(Value part, evaluate(*operand));
-    safe |= part.is_string() && part.string_object().safe;
-    parts.push_back(std::move(part));
-  }
   std::string text;
-  for (const Value& part : parts) {
+  for (const ExprPtr& operand : expr.operands) {
+    TRY_ASSIGN(const Value part, evaluate(*operand));
     TRY_ASSIGN(const std::string piece, to_text(part));
-    text += safe && !(part.is_string() && part.string_object().safe) ? escape_html(piece) : piece;
+    text += piece;
     if (text.size() > limits_.output_bytes_max) break;  // make_string refuses it
   }
-  if (!safe) return make_string(std::move(text));
-  TRY(make_string(text));
-  return Value::safe_string(std::move(text));
+  return make_string(std::move(text));
 }
 
 Result<Value> Interpreter::evaluate_compare(const ChainExpr& expr) {

@@ -81,7 +81,6 @@ Result<Value> reverse(Interpreter& in, const Value& subject, Args args) {
     for (auto it = characters.rbegin(); it != characters.rend(); ++it) text += *it;
     return in.make_string(std::move(text));
   }
-  TRY(Interpreter::require_defined(subject));
   const Result<std::vector<Value>> items = in.iterate(subject);
   if (!items) return invalid_argument("argument must be iterable");
   return Value::generator({items->rbegin(), items->rend()});
