@@ -5,12 +5,10 @@
 #include <utility>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "backends/cpu/cpu_attention.h"
 #include "backends/cpu/cpu_linear.h"
 #include "backends/cpu/dispatch.h"
-#include "backends/cpu/topology.h"
 #include "base/check.h"
 #include "base/machine.h"
 #include "tensor/formats/codec.h"
@@ -220,27 +218,8 @@ std::vector<std::string> cpu_isas() {
 }
 
 Result<std::unique_ptr<Backend>> make_cpu_backend(const CpuOptions& options) {
-  if (options.threads < 0 || options.threads > 1024) {
-    return invalid_argument(fmt::format("threads must be 0 (automatic) to 1024, not {}", options.threads));
-  }
-  const cpu::KernelTable* kernels = &cpu::best_kernels();
-  if (!options.isa.empty()) {
-    const auto entries = cpu::isa_entries();
-    const auto entry =
-        std::find_if(entries.begin(), entries.end(), [&](const auto& e) { return e.name == options.isa; });
-    if (entry == entries.end()) {
-      return invalid_argument(
-          fmt::format("there is no instruction set '{}'; here run: {}", options.isa, fmt::join(cpu_isas(), ", ")));
-    }
-    if (!entry->runs_here) {
-      return make_error(ErrorCode::kUnsupported, fmt::format("this processor does not have '{}'; here run: {}",
-                                                             options.isa, fmt::join(cpu_isas(), ", ")));
-    }
-    kernels = &entry->kernels();
-  }
-  const std::vector<int> processors = cpu::processors_to_use();
-  const int threads = options.threads != 0 ? options.threads : static_cast<int>(processors.size());
-  return std::make_unique<cpu::CpuBackend>(*kernels, threads, processors);
+  TRY_ASSIGN(const cpu::Choice choice, cpu::choose(options.isa, options.threads));
+  return std::make_unique<cpu::CpuBackend>(*choice.kernels, choice.threads, choice.processors);
 }
 
 }  // namespace cove

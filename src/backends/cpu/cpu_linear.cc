@@ -8,8 +8,9 @@
 namespace cove::cpu {
 namespace {
 
-// A row's units are rounded up so that whole vectors may be stored behind its end.
+// A row's units are rounded up to whole steps; more for vectors that are stored behind its end.
 int64_t pad_units(int64_t units) { return (units + 15) / 16 * 16; }
+int64_t steps_of(const CpuLinear& linear) { return (linear.units + 3) / 4; }
 
 bool is_swiglu(const LinearArgs& args) { return args.epilogue == LinearArgs::Epilogue::kSwiGlu; }
 
@@ -23,15 +24,21 @@ int64_t pair_count(const LinearArgs& args, const CpuLinear& linear) {
 LinearRunner::LinearRunner(const KernelTable& kernels, ThreadPool& pool)
     : kernels_(kernels),
       pool_(pool),
-      c_floats_(kRowsPerPass * kPanelsPerTile * kernels.lanes),
-      panel_floats_(kPanelsPerTile * kUnitsPerChunk * kernels.lanes) {
+      c_floats_(kRowsPerPass * kPanelsPerTile * 4 * kernels.lanes),
+      panel_floats_(kStepsPerChunk * 4 * kernels.lanes) {
   c_.reserve(static_cast<size_t>(pool.threads() * c_floats_) * sizeof(float));
   panel_.reserve(static_cast<size_t>(pool.threads() * panel_floats_) * sizeof(float));
   tiles_.reserve(static_cast<size_t>(kRowsPerPass));
 }
 
+int64_t LinearRunner::rows_per_pass(const CpuLinear& linear) const {
+  const int64_t unit = linear.path == CpuLinear::Path::kBlocks ? kernels_.block_tile_rows : kernels_.tile_rows;
+  const int64_t fitting = kPassBytes / (pad_units(linear.units) * 4);
+  return std::clamp(fitting / unit * unit, 8 * unit, kRowsPerPass);
+}
+
 void LinearRunner::reserve(const CpuLinear& linear, int64_t rows) {
-  const int64_t pass_rows = std::min(rows, kRowsPerPass);
+  const int64_t pass_rows = std::min(rows, rows_per_pass(linear));
   x_.reserve(static_cast<size_t>(pass_rows * pad_units(linear.units)) * sizeof(float));
   if (linear.path != CpuLinear::Path::kBlocks) return;
   const size_t scale_bytes = static_cast<size_t>(pass_rows * (linear.in_features / kBlockInputs)) * sizeof(float);
@@ -49,21 +56,30 @@ void LinearRunner::run(const LinearArgs& args) {
   COVE_CHECK(!is_swiglu(args) || (linear.part_begin.size() == 3 && linear.part_begin[1] * 2 == linear.panels.size()));
   reserve(linear, rows);
   const bool blocks = linear.path == CpuLinear::Path::kBlocks;
-  for (int64_t first = 0; first < rows; first += kRowsPerPass) {
+  const int64_t passes = (rows + rows_per_pass(linear) - 1) / std::max<int64_t>(1, rows_per_pass(linear));
+  for (int64_t i = 0, first = 0; i < passes; ++i) {
     const Pass pass = {.args = &args,
                        .linear = &linear,
                        .first_row = first,
-                       .rows = std::min(kRowsPerPass, rows - first),
-                       .padded_units = pad_units(linear.units)};
-    cut_tiles(pass.rows, blocks ? kernels_.block_tile_rows : kernels_.tile_rows);
+                       .rows = (rows - first + passes - i - 1) / (passes - i),  // nearly equal ones
+                       .x_stride = pad_units(linear.units)};
+    first += pass.rows;
+    const bool direct = !blocks && pass.rows <= kernels_.direct_rows;
+    cut_tiles(pass.rows, blocks ? kernels_.block_tile_rows : direct ? kernels_.direct_rows : kernels_.tile_rows);
     prepare_rows(pass);
     const int64_t pairs = pair_count(args, linear);
     // Long runs for the memory's sake, but several a thread so that a disturbed one does not hold up the others.
     const int64_t grain = std::max<int64_t>(1, pairs / (pool_.threads() * 8));
     pool_.parallel_for(pairs, grain, [&](int64_t begin, int64_t end, int worker) {
-      for (int64_t i = begin; i < end; ++i) {
-        const Pair pair = pair_of(pass, i);
-        blocks ? multiply_blocks(pass, pair, worker) : multiply_rows(pass, pair, worker);
+      for (int64_t index = begin; index < end; ++index) {
+        const Pair pair = pair_of(pass, index);
+        if (blocks) {
+          multiply_blocks(pass, pair, worker);
+        } else if (direct) {
+          multiply_direct(pass, pair, worker);
+        } else {
+          multiply_packed(pass, pair, worker);
+        }
         store(pass, pair, worker);
       }
     });
@@ -96,7 +112,7 @@ void LinearRunner::prepare_rows(const Pass& pass) {
                  .inputs = linear.in_features,
                  .rows = tile.rows,
                  .row = r,
-                 .out = x_.as<float>() + tile.first_row * pass.padded_units,
+                 .out = x_.as<float>() + tile.first_row * pass.x_stride,
                  .x_scale = x_scale_.as<float>() + tile.first_row * blocks,
                  .x_offset = x_offset_.as<int32_t>() + tile.first_row * blocks,
                  .bias = linear.block_format == BlockFormat::kQ8 ? kernels_.q8_bias : kernels_.q4_bias});
@@ -122,35 +138,54 @@ LinearRunner::Pair LinearRunner::pair_of(const Pass& pass, int64_t index) const 
   return pair;
 }
 
-void LinearRunner::multiply_rows(const Pass& pass, const Pair& pair, int worker) {
+RowsArgs LinearRunner::rows_of(const Pass& pass, const Pair& pair, int p, int64_t step, int64_t steps) const {
   const CpuLinear& linear = *pass.linear;
-  const bool pairs = linear.path == CpuLinear::Path::kPairs;
+  const int64_t step_bytes = linear.row_format == RowFormat::kRaw32 ? 16 : 8;
+  const char* rows = reinterpret_cast<const char*>(pair.panels[p]->rows);
+  return {.rows = rows + step * step_bytes,
+          .row_stride = linear.row_stride,
+          .row_count = pair.panels[p]->row_count,
+          .steps = steps,
+          .source_bytes = std::min(steps * step_bytes, linear.row_stride - step * step_bytes),
+          .prefetch = rows + pair.prefetch_bytes + step * step_bytes * kernels_.lanes};
+}
+
+// Few rows: the weights pass through registers once.
+void LinearRunner::multiply_direct(const Pass& pass, const Pair& pair, int worker) {
+  const CpuLinear& linear = *pass.linear;
+  const auto multiply = linear.path == CpuLinear::Path::kPairs
+                            ? kernels_.pair_direct
+                            : kernels_.direct[static_cast<size_t>(linear.row_format)];
+  for (int p = 0; p < kPanelsPerTile; ++p) {
+    multiply({.from = rows_of(pass, pair, p, 0, steps_of(linear)),
+              .x = x_.as<const float>(),
+              .rows = pass.rows,
+              .c = c_of(worker) + p * 4 * kernels_.lanes,
+              .c_stride = kPanelsPerTile * 4 * kernels_.lanes});
+  }
+}
+
+// Many rows: a chunk of a panel is shuffled into L1 once and multiplied with every tile.
+void LinearRunner::multiply_packed(const Pass& pass, const Pair& pair, int worker) {
+  const CpuLinear& linear = *pass.linear;
   const auto pack = kernels_.pack[static_cast<size_t>(linear.row_format)];
-  const auto multiply = pairs ? kernels_.pair_tile : kernels_.tile;
-  const int64_t unit_bytes = linear.row_format == RowFormat::kRaw32 ? 4 : 2;
-  const int64_t c_stride = kPanelsPerTile * kernels_.lanes;
+  const auto multiply = linear.path == CpuLinear::Path::kPairs ? kernels_.pair_tile : kernels_.tile;
+  const int64_t c_stride = kPanelsPerTile * 4 * kernels_.lanes;
   float* c = c_of(worker);
-  float* panels = panel_.as<float>() + worker * panel_floats_;
-  std::memset(c, 0, static_cast<size_t>(pass.rows * c_stride) * sizeof(float));
-  for (int64_t unit = 0; unit < linear.units; unit += kUnitsPerChunk) {
-    const int64_t units = std::min(kUnitsPerChunk, linear.units - unit);
-    for (int p = 0; p < kPanelsPerTile; ++p) {
-      const Panel& panel = *pair.panels[p];
-      const char* rows = reinterpret_cast<const char*>(panel.rows);
-      pack({.rows = rows + unit * unit_bytes,
-            .row_stride = linear.row_stride,
-            .row_count = panel.row_count,
-            .units = units,
-            .source_bytes = std::min(units * unit_bytes, linear.row_stride - unit * unit_bytes),
-            .panel = panels + p * kUnitsPerChunk * kernels_.lanes,
-            .prefetch = rows + pair.prefetch_bytes + unit * unit_bytes * kernels_.lanes});
-    }
-    for (const Tile& tile : tiles_) {
-      multiply({.x = x_.as<const float>() + tile.first_row * pass.padded_units + unit * tile.rows,
-                .rows = tile.rows,
-                .panels = {panels, panels + kUnitsPerChunk * kernels_.lanes},
-                .units = units,
-                .c = c + tile.first_row * c_stride});
+  float* panel = panel_.as<float>() + worker * panel_floats_;
+  for (int p = 0; p < kPanelsPerTile; ++p) {
+    for (int64_t step = 0; step < steps_of(linear); step += kStepsPerChunk) {
+      const int64_t steps = std::min(kStepsPerChunk, steps_of(linear) - step);
+      pack({.from = rows_of(pass, pair, p, step, steps), .panel = panel});
+      for (const Tile& tile : tiles_) {
+        multiply({.x = x_.as<const float>() + tile.first_row * pass.x_stride + step * 4 * tile.rows,
+                  .rows = tile.rows,
+                  .panel = panel,
+                  .steps = steps,
+                  .c = c + tile.first_row * c_stride + p * 4 * kernels_.lanes,
+                  .c_stride = c_stride,
+                  .continues = step != 0 ? 1 : 0});
+      }
     }
   }
 }
@@ -160,16 +195,14 @@ void LinearRunner::multiply_blocks(const Pass& pass, const Pair& pair, int worke
   const auto multiply = kernels_.block_tile[static_cast<size_t>(linear.block_format)];
   const int64_t blocks = linear.in_features / kBlockInputs;
   for (const Tile& tile : tiles_) {
-    multiply({.x = x_.as<const int8_t>() + tile.first_row * pass.padded_units * 4,
+    multiply({.x = x_.as<const int8_t>() + tile.first_row * pass.x_stride * 4,
               .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
               .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
               .rows = tile.rows,
               .panels = {reinterpret_cast<const uint8_t*>(pair.panels[0]->rows),
                          reinterpret_cast<const uint8_t*>(pair.panels[1]->rows)},
               .blocks = blocks,
-              .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes,
-              .prefetch = nullptr,
-              .prefetch_per_block = 0});
+              .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes});
   }
 }
 
@@ -177,6 +210,7 @@ void LinearRunner::store(const Pass& pass, const Pair& pair, int worker) {
   const int64_t out_stride = pass.args->out.shape[1];
   float* out = pass.args->out.as<float>() + pass.first_row * out_stride;
   StoreArgs store = {.c = c_of(worker),
+                     .partials = pass.linear->path == CpuLinear::Path::kBlocks ? 1 : 4,
                      .rows = pass.rows,
                      .bias = {pair.bias[0], pair.bias[1]},
                      .out = out + pair.panels[0]->first_output,

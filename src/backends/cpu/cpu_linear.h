@@ -15,7 +15,7 @@ namespace cove::cpu {
 // Scratch of linear layers; grows to the largest layer and batch seen, never beyond kRowsPerPass rows.
 class LinearRunner {
  public:
-  static constexpr int64_t kRowsPerPass = 512;  // c of two panels: 64 KB a thread
+  static constexpr int64_t kRowsPerPass = 512;  // c of two panels of 16 lanes: 256 KB a thread
 
   LinearRunner(const KernelTable& kernels, ThreadPool& pool);
 
@@ -25,7 +25,9 @@ class LinearRunner {
   void run(const LinearArgs& args);
 
  private:
-  static constexpr int64_t kUnitsPerChunk = 256;  // two panels of 16 lanes: 32 KB, stays in L1
+  static constexpr int64_t kStepsPerChunk = 128;  // a panel of 16 lanes: 32 KB, stays in L1
+  static constexpr int64_t kPassBytes =
+      int64_t{4} << 20;  // of prepared rows, which every pair of panels walks: they should stay in L3
 
   struct Tile {
     int64_t first_row = 0;
@@ -41,13 +43,16 @@ class LinearRunner {
     const CpuLinear* linear = nullptr;
     int64_t first_row = 0;
     int64_t rows = 0;
-    int64_t padded_units = 0;
+    int64_t x_stride = 0;  // units of a prepared row
   };
 
   void cut_tiles(int64_t rows, int64_t rows_max);
   void prepare_rows(const Pass& pass);
   Pair pair_of(const Pass& pass, int64_t index) const;
-  void multiply_rows(const Pass& pass, const Pair& pair, int worker);
+  int64_t rows_per_pass(const CpuLinear& linear) const;
+  RowsArgs rows_of(const Pass& pass, const Pair& pair, int p, int64_t step, int64_t steps) const;
+  void multiply_direct(const Pass& pass, const Pair& pair, int worker);
+  void multiply_packed(const Pass& pass, const Pair& pair, int worker);
   void multiply_blocks(const Pass& pass, const Pair& pair, int worker);
   void store(const Pass& pass, const Pair& pair, int worker);
   float* c_of(int worker) const { return c_.as<float>() + worker * c_floats_; }
@@ -56,11 +61,11 @@ class LinearRunner {
   ThreadPool& pool_;
   int64_t c_floats_;
   int64_t panel_floats_;
-  AlignedBytes x_;        // tiles, each [padded_units][rows] units
+  AlignedBytes x_;        // tiles, as the kernels want them: [steps][rows][4] units, or int8 blocks
   AlignedBytes x_scale_;  // block formats: tiles of [blocks][rows]
   AlignedBytes x_offset_;
-  AlignedBytes c_;      // [threads][kRowsPerPass][kPanelsPerTile * lanes]
-  AlignedBytes panel_;  // [threads][kPanelsPerTile][kUnitsPerChunk][lanes]
+  AlignedBytes c_;      // [threads][kRowsPerPass][kPanelsPerTile][4][lanes]
+  AlignedBytes panel_;  // [threads][kStepsPerChunk][4][lanes]
   std::vector<Tile> tiles_;
 };
 

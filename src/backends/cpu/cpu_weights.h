@@ -1,8 +1,8 @@
 #pragma once
 // Linear weights as the CPU kernels read them. f32, f16 and bf16 stay where they are, usually in the file's mapping,
-// and are transposed into panels in cache while they are multiplied. q8_0 and q4_0 are repacked once, row panel by row
-// panel, into as many bytes as they had; the mapping's pages are then only cached file and the kernel may drop them.
-// Nothing else is kept twice.
+// and are transposed into panels in registers or in cache while they are multiplied. q8_0 and q4_0 are repacked once,
+// row panel by row panel, into as many bytes as they had; the mapping's pages are then only cached file and the kernel
+// may drop them. Nothing else is kept twice.
 
 #include <vector>
 

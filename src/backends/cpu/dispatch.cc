@@ -2,6 +2,10 @@
 
 #include <array>
 
+#include <fmt/format.h>
+
+#include "backends/cpu/topology.h"
+
 #if defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -65,11 +69,27 @@ std::span<const IsaEntry> isa_entries() {
   return entries;
 }
 
-const KernelTable& best_kernels() {
-  for (const IsaEntry& entry : isa_entries()) {
-    if (entry.runs_here) return entry.kernels();
+Result<Choice> choose(const std::string& isa, int threads) {
+  if (threads < 0 || threads > 1024) {
+    return invalid_argument(fmt::format("threads must be 0 (automatic) to 1024, not {}", threads));
   }
-  return generic::kernels();
+  std::string here;
+  const IsaEntry* chosen = nullptr;
+  for (const IsaEntry& entry : isa_entries()) {
+    if (entry.runs_here) here += here.empty() ? entry.name : fmt::format(", {}", entry.name);
+    const bool wanted = isa.empty() ? entry.runs_here : entry.name == isa;
+    if (wanted && chosen == nullptr) chosen = &entry;
+  }
+  if (chosen == nullptr) {
+    return invalid_argument(fmt::format("there is no instruction set '{}'; here run: {}", isa, here));
+  }
+  if (!chosen->runs_here) {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("this processor does not have '{}'; here run: {}", isa, here));
+  }
+  Choice choice = {.kernels = &chosen->kernels(), .threads = threads, .processors = processors_to_use()};
+  if (threads == 0) choice.threads = static_cast<int>(choice.processors.size());
+  return choice;
 }
 
 }  // namespace cove::cpu

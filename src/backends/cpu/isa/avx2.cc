@@ -8,7 +8,8 @@
 namespace cove::cpu::avx2 {
 
 constexpr const char* kName = "avx2";
-constexpr int kTileRows = 6;       // 12 sums, 2 weights, 1 broadcast of 16 registers
+constexpr int kTileRows = 2;  // 8 sums, 4 weights, 1 input of 16 registers
+constexpr int kDirectRows = 2;
 constexpr int kBlockTileRows = 2;  // 4 f32 and 4 int32 sums
 
 #include "backends/cpu/isa/vec_avx2.h"
@@ -17,6 +18,7 @@ constexpr int kBlockTileRows = 2;  // 4 f32 and 4 int32 sums
 
 constexpr int32_t kHasBf16Dot = 0;
 constexpr void (*kPairTile)(const TileArgs&) = nullptr;
+constexpr void (*kPairDirect)(const DirectArgs&) = nullptr;
 constexpr void (*kPreparePairs)(const PrepareArgs&) = nullptr;
 constexpr double (*kPeakBf16)(int64_t) = nullptr;
 

@@ -8,7 +8,8 @@
 namespace cove::cpu::avx512 {
 
 constexpr const char* kName = "avx512";
-constexpr int kTileRows = 12;      // 24 sums, 2 weights, 1 broadcast of 32 registers
+constexpr int kTileRows = 6;  // 24 sums, 4 weights, 1 input of 32 registers
+constexpr int kDirectRows = 4;
 constexpr int kBlockTileRows = 6;  // 12 f32 and 12 int32 sums
 
 #include "backends/cpu/isa/vec_avx512.h"
@@ -17,6 +18,7 @@ constexpr int kBlockTileRows = 6;  // 12 f32 and 12 int32 sums
 
 constexpr int32_t kHasBf16Dot = 0;
 constexpr void (*kPairTile)(const TileArgs&) = nullptr;
+constexpr void (*kPairDirect)(const DirectArgs&) = nullptr;
 constexpr void (*kPreparePairs)(const PrepareArgs&) = nullptr;
 constexpr double (*kPeakBf16)(int64_t) = nullptr;
 

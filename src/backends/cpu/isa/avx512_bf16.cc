@@ -8,7 +8,8 @@
 namespace cove::cpu::avx512_bf16 {
 
 constexpr const char* kName = "avx512_bf16";
-constexpr int kTileRows = 12;      // 24 sums, 2 weights, 1 broadcast of 32 registers
+constexpr int kTileRows = 6;  // 24 sums, 4 weights, 1 input of 32 registers
+constexpr int kDirectRows = 4;
 constexpr int kBlockTileRows = 6;  // 12 f32 and 12 int32 sums
 
 #include "backends/cpu/isa/vec_avx512.h"
@@ -22,17 +23,14 @@ struct PairDot {
 };
 
 static void prepare_pairs(const PrepareArgs& args) {
-  auto* out = static_cast<uint32_t*>(args.out) + args.row;
-  alignas(64) uint32_t pairs[kLanes / 2];
+  char* out = static_cast<char*>(args.out) + args.row * 16;
   for (int64_t k = 0; k < args.inputs; k += kLanes) {
     const int64_t n = args.inputs - k < kLanes ? args.inputs - k : kLanes;
     const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(load_n(args.x + k, n));
-    if (args.rows == 1) {  // decode: the row is its own tile; its buffer is rounded up to whole vectors
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k / 2), rounded);
-      continue;
-    }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(pairs), rounded);
-    for (int64_t i = 0; i < (n + 1) / 2; ++i) out[(k / 2 + i) * args.rows] = pairs[i];
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(rounded));
+    if (n > kLanes / 2)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.rows * 16), _mm256_extracti128_si256(rounded, 1));
+    out += args.rows * 32;
   }
 }
 
@@ -49,6 +47,7 @@ static double peak_bf16(int64_t rounds) {
 
 constexpr int32_t kHasBf16Dot = 1;
 constexpr auto kPairTile = tile<PairDot>;
+constexpr auto kPairDirect = direct<PairDot, RawRows>;
 constexpr auto kPreparePairs = prepare_pairs;
 constexpr auto kPeakBf16 = peak_bf16;
 

@@ -9,7 +9,8 @@
 namespace cove::cpu::generic {
 
 constexpr const char* kName = "generic";
-constexpr int kTileRows = 4;
+constexpr int kTileRows = 2;  // 8 sums, 4 weights, 1 input of 16 registers
+constexpr int kDirectRows = 2;
 constexpr int kBlockTileRows = 2;
 
 #include "backends/cpu/isa/vec_generic.h"
@@ -18,6 +19,7 @@ constexpr int kBlockTileRows = 2;
 
 constexpr int32_t kHasBf16Dot = 0;
 constexpr void (*kPairTile)(const TileArgs&) = nullptr;
+constexpr void (*kPairDirect)(const DirectArgs&) = nullptr;
 constexpr void (*kPreparePairs)(const PrepareArgs&) = nullptr;
 constexpr double (*kPeakBf16)(int64_t) = nullptr;
 

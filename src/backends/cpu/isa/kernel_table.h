@@ -4,13 +4,16 @@
 // template in it would be emitted for their instruction set and might be linked for every machine (isa_symbols_test.cc
 // proves that none is).
 //
-// Order of summation, the contract that makes a row's result independent of its batch: an output is one accumulator
-// that takes the products in ascending order of the input index (bf16: of pairs; q8_0 and q4_0: integers within a block
-// of 32, then one f32 multiply-add a block). No kernel splits that sum over lanes, threads or tiles.
+// Order of summation, the contract that makes a row's result independent of its batch. Float weights: an output has
+// four partial sums; sum j takes the products of units j, j + 4, j + 8 ... in that order, and at the end (0 + 1) + (2 +
+// 3). Block formats: one sum; integers within a block of 32 inputs, then one f32 multiply-add a block in ascending
+// order. No kernel splits these over tiles or threads.
 //
-// Units. The float kernels see a row of inputs as 4-byte units: one f32, or two bf16 of consecutive inputs, or four
-// int8. A panel is `lanes` rows of weights side by side: panel[unit][lane]. Activations are tiles of rows side by side:
-// tile[unit][row].
+// Units. The float kernels see a row of inputs as 4-byte units: one f32, or two bf16 of consecutive inputs. Four units
+// are a step. A panel is `lanes` rows of weights; of each step it has four vectors, and vector v holds in its q-th
+// quarter of 4 lanes the step's units of row 4 q + v. So four partial sums of a row lie side by side, rows become
+// panels by shuffling whole quarters (f32 and pairs: 8 shuffles for 16 vectors' worth of AVX-512 loads), and decode can
+// do that in registers without storing the panel.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,28 +34,44 @@ enum class RowFormat : uint8_t {
 enum class BlockFormat : uint8_t { kQ8, kQ4 };
 enum class CacheFormat : uint8_t { kF32, kF16, kBF16 };
 
-// Transposes part of up to `lanes` rows into a panel; missing rows repeat the first. 5 loads, shuffles and stores a
-// unit: memory binds when the rows come from memory, shuffles when from cache.
-struct PackArgs {
+// Rows of weights as they lie in memory.
+struct RowsArgs {
   const char* rows;      // first row, at the first input of this part
   int64_t row_stride;    // bytes
-  int64_t row_count;     // 1..lanes
-  int64_t units;         // to write
+  int64_t row_count;     // 1..lanes; missing rows repeat the first
+  int64_t steps;         // of this part
   int64_t source_bytes;  // of a row that may be read; units beyond it are zero
-  float* panel;          // [units][lanes], 64-byte aligned
   const char* prefetch;  // where the next panel's bytes lie, in order; prefetched at the rate the rows are read
 };
 
-// c[rows][kPanelsPerTile * lanes] += x w^T over `units`.
-struct TileArgs {
-  const float* x;                       // [units][rows] units
-  int64_t rows;                         // 1..tile_rows
-  const float* panels[kPanelsPerTile];  // [units][lanes]
-  int64_t units;
-  float* c;  // row stride kPanelsPerTile * lanes
+// Shuffles rows into a panel, [steps][4][lanes], 64-byte aligned. Memory binds when the rows come from there, shuffles
+// otherwise.
+struct PackArgs {
+  RowsArgs from;
+  float* panel;
 };
 
-// The same for block formats, over whole rows: c = x w^T.
+// c[rows][4 * lanes] = (continues ? c : 0) + partial sums of x w^T over `steps`, from a panel.
+struct TileArgs {
+  const float* x;      // [steps][rows][4] units
+  int64_t rows;        // 1..tile_rows
+  const float* panel;  // [steps][4][lanes]
+  int64_t steps;
+  float* c;          // vector v of row r at c + r * c_stride + v * lanes
+  int64_t c_stride;  // floats
+  int32_t continues;
+};
+
+// The same straight from the rows, over their whole length: c = partial sums. 2 FLOP a weight and row: memory binds.
+struct DirectArgs {
+  RowsArgs from;
+  const float* x;
+  int64_t rows;  // 1..direct_rows
+  float* c;
+  int64_t c_stride;
+};
+
+// Block formats, over whole rows: c[rows][kPanelsPerTile][lanes] = x w^T.
 // Panel: per block of 32 inputs: lanes f16 scales, then quants [8][lanes][4] int8 (kQ8; plus block_bias, as uint8) or
 // [4][lanes][4] bytes (kQ4; low nibbles are groups 0..3, high ones 4..7).
 struct BlockTileArgs {
@@ -63,13 +82,12 @@ struct BlockTileArgs {
   const uint8_t* panels[kPanelsPerTile];
   int64_t blocks;
   float* c;
-  const char* prefetch;        // as in PackArgs, or null
-  int64_t prefetch_per_block;  // bytes
 };
 
 // out[r][j] = c[r][j] + bias[j], or silu(gate) * up of two panels.
 struct StoreArgs {
-  const float* c;
+  const float* c;    // [rows][kPanelsPerTile][partials][lanes]
+  int64_t partials;  // 4: c holds partial sums as TileArgs leaves them; 1: sums
   int64_t rows;
   const float* bias[kPanelsPerTile];  // [lanes]
   float* out;                         // first row, at this tile's first column
@@ -83,7 +101,7 @@ struct PrepareArgs {
   int64_t inputs;
   int64_t rows;
   int64_t row;
-  void* out;          // [units][rows] units
+  void* out;          // [steps][rows][4] units (the last step filled up with zeros), or as BlockTileArgs::x
   float* x_scale;     // block formats only, [blocks][rows]
   int32_t* x_offset;  // block formats only
   int32_t bias;       // block formats only
@@ -135,16 +153,19 @@ struct AttentionTileArgs {
 
 struct KernelTable {
   const char* name;
-  int32_t lanes;      // f32 in a vector; 16 is divisible by it
-  int32_t tile_rows;  // rows that TileArgs takes
+  int32_t lanes;        // f32 in a vector; 16 is divisible by it
+  int32_t tile_rows;    // rows that TileArgs takes
+  int32_t direct_rows;  // rows that DirectArgs takes
   int32_t block_tile_rows;
   int32_t q8_bias;       // added to every q8_0 quant when it is packed: 128 where the ISA multiplies unsigned by signed
   int32_t q4_bias;       // 8 where the raw nibbles are multiplied, 0 where the kernel subtracts
-  int32_t has_bf16_dot;  // kRaw32 units are bf16 pairs in pair_tile; 0 = pair_tile is null
+  int32_t has_bf16_dot;  // pairs of bf16 are multiplied as such; 0 = the pair kernels are null
 
   void (*pack[3])(const PackArgs&);             // by RowFormat
   void (*tile)(const TileArgs&);                // units are f32
   void (*pair_tile)(const TileArgs&);           // units are pairs of bf16; or null
+  void (*direct[3])(const DirectArgs&);         // by RowFormat; units are f32
+  void (*pair_direct)(const DirectArgs&);       // or null
   void (*block_tile[2])(const BlockTileArgs&);  // by BlockFormat
   void (*store)(const StoreArgs&);
   void (*store_swiglu)(const StoreArgs&);

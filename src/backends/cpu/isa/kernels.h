@@ -2,7 +2,9 @@
 // makes them kernels of that ISA. Formulas, shapes and layouts: kernel_table.h. Everything accumulates in f32 with
 // fused multiply-adds where the ISA has them.
 
-// ---- packing rows into panels
+// ---- rows and panels
+
+constexpr int kQuarters = kLanes / 4;  // rows in a vector of a panel, and steps in a vector of a row
 
 struct RawRows {  // 4 bytes a unit
   static constexpr int kUnitBytes = 4;
@@ -17,37 +19,53 @@ struct BF16Rows {
   INLINE F load_units(const char* p) { return load_bf16(reinterpret_cast<const uint16_t*>(p)); }
 };
 
-template <class Rows>
-INLINE void pack_tail(const PackArgs& args, int64_t unit) {
-  F block[kLanes];
-  const int64_t bytes = args.source_bytes - unit * Rows::kUnitBytes;
-  for (int r = 0; r < kLanes; ++r) {
-    alignas(64) char copy[64] = {};
-    const char* row = args.rows + (r < args.row_count ? r * args.row_stride : 0);
-    const int64_t limit = kLanes * Rows::kUnitBytes;
-    __builtin_memcpy(copy, row + unit * Rows::kUnitBytes, static_cast<size_t>(bytes < limit ? bytes : limit));
-    block[r] = Rows::load_units(copy);
+// Walks kLanes units of every row at a time and hands body(first step, vectors) what of it makes one vector of the
+// panel: kQuarters steps of the rows 4 q + v. `steps_left` may be fewer at the end.
+template <class Rows, class Body>
+INLINE void walk_rows(const RowsArgs& args, Body body) {
+  constexpr int kVectorBytes = kLanes * Rows::kUnitBytes;
+  const char* rows[kLanes];
+  for (int r = 0; r < kLanes; ++r) rows[r] = args.rows + (r < args.row_count ? r * args.row_stride : 0);
+  const char* ahead = args.prefetch;
+  int64_t step = 0;
+  int64_t offset = 0;
+  for (; step + kQuarters <= args.steps && offset + kVectorBytes <= args.source_bytes; step += kQuarters) {
+    UNROLL for (int v = 0; v < 4; ++v) {
+      F block[kQuarters];
+      UNROLL for (int q = 0; q < kQuarters; ++q) block[q] = Rows::load_units(rows[4 * q + v] + offset);
+      transpose_quarters(block);
+      body(step, v, block, kQuarters);
+    }
+    UNROLL for (int i = 0; i < kLanes * kVectorBytes / 64; ++i) prefetch(ahead + i * 64);
+    ahead += kLanes * kVectorBytes;
+    offset += kVectorBytes;
   }
-  transpose(block);
-  for (int i = 0; i < kLanes && unit + i < args.units; ++i) store(args.panel + (unit + i) * kLanes, block[i]);
+  for (; step < args.steps; step += kQuarters, offset += kVectorBytes) {
+    const int64_t left = args.source_bytes - offset;
+    const int64_t bytes = left < 0 ? 0 : left < kVectorBytes ? left : kVectorBytes;
+    const int count = args.steps - step < kQuarters ? static_cast<int>(args.steps - step) : kQuarters;
+    for (int v = 0; v < 4; ++v) {
+      F block[kQuarters];
+      for (int q = 0; q < kQuarters; ++q) {
+        alignas(64) char copy[kVectorBytes] = {};
+        __builtin_memcpy(copy, rows[4 * q + v] + offset, static_cast<size_t>(bytes));
+        block[q] = Rows::load_units(copy);
+      }
+      transpose_quarters(block);
+      body(step, v, block, count);
+    }
+  }
 }
 
 template <class Rows>
 static void pack(const PackArgs& args) {
-  const char* rows[kLanes];
-  for (int r = 0; r < kLanes; ++r) rows[r] = args.rows + (r < args.row_count ? r * args.row_stride : 0);
-  const int64_t whole = args.source_bytes / Rows::kUnitBytes;
-  const char* ahead = args.prefetch;
-  int64_t unit = 0;
-  for (; unit + kLanes <= args.units && unit + kLanes <= whole; unit += kLanes) {
-    F block[kLanes];
-    UNROLL for (int r = 0; r < kLanes; ++r) block[r] = Rows::load_units(rows[r] + unit * Rows::kUnitBytes);
-    UNROLL for (int i = 0; i < kLanes * kLanes * Rows::kUnitBytes / 64; ++i) prefetch(ahead + i * 64);
-    ahead += kLanes * kLanes * Rows::kUnitBytes;
-    transpose(block);
-    UNROLL for (int i = 0; i < kLanes; ++i) store(args.panel + (unit + i) * kLanes, block[i]);
-  }
-  for (; unit < args.units; unit += kLanes) pack_tail<Rows>(args, unit);
+  float* panel = args.panel;
+  walk_rows<Rows>(args.from,
+                  [panel](int64_t step, int v, const F(&block)[kQuarters], int count) __attribute__((always_inline)) {
+                    UNROLL for (int s = 0; s < kQuarters; ++s) {
+                      if (s < count) store(panel + ((step + s) * 4 + v) * kLanes, block[s]);
+                    }
+                  });
 }
 
 // ---- float tiles
@@ -58,24 +76,29 @@ struct MultiplyAdd {
 
 template <class Op, int kRows>
 static void float_tile(const TileArgs& args) {
-  F sum[kRows][kPanelsPerTile];
+  F sum[kRows][4];
   UNROLL for (int r = 0; r < kRows; ++r) {
-    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) sum[r][p] = load(args.c + (r * kPanelsPerTile + p) * kLanes);
+    UNROLL for (int v = 0; v < 4; ++v) {
+      sum[r][v] = args.continues != 0 ? load(args.c + r * args.c_stride + v * kLanes) : zero();
+    }
   }
   const float* x = args.x;
-  const float* w0 = args.panels[0];
-  const float* w1 = args.panels[1];
-  for (int64_t unit = 0; unit < args.units; ++unit, x += kRows, w0 += kLanes, w1 += kLanes) {
-    const F a = load(w0);
-    const F b = load(w1);
+  const float* w = args.panel;
+  for (int64_t step = 0; step < args.steps; ++step, x += kRows * 4, w += 4 * kLanes) {
+    const F w0 = load(w);
+    const F w1 = load(w + kLanes);
+    const F w2 = load(w + 2 * kLanes);
+    const F w3 = load(w + 3 * kLanes);
     UNROLL for (int r = 0; r < kRows; ++r) {
-      const F value = set1(x[r]);
-      sum[r][0] = Op::step(sum[r][0], a, value);
-      sum[r][1] = Op::step(sum[r][1], b, value);
+      const F units = repeat_quarter(x + r * 4);
+      sum[r][0] = Op::step(sum[r][0], w0, units);
+      sum[r][1] = Op::step(sum[r][1], w1, units);
+      sum[r][2] = Op::step(sum[r][2], w2, units);
+      sum[r][3] = Op::step(sum[r][3], w3, units);
     }
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
-    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) store(args.c + (r * kPanelsPerTile + p) * kLanes, sum[r][p]);
+    UNROLL for (int v = 0; v < 4; ++v) store(args.c + r * args.c_stride + v * kLanes, sum[r][v]);
   }
 }
 
@@ -84,6 +107,31 @@ template <class Op, int kRows = kTileRows>
 static void tile(const TileArgs& args) {
   if (args.rows == kRows) return float_tile<Op, kRows>(args);
   if constexpr (kRows > 1) tile<Op, kRows - 1>(args);
+}
+
+template <class Op, class Rows, int kRows>
+static void direct_tile(const DirectArgs& args) {
+  F sum[kRows][4];
+  UNROLL for (int r = 0; r < kRows; ++r) { UNROLL for (int v = 0; v < 4; ++v) sum[r][v] = zero(); }
+  const float* x = args.x;
+  walk_rows<Rows>(args.from,
+                  [&sum, x](int64_t step, int v, const F(&block)[kQuarters], int count) __attribute__((always_inline)) {
+                    UNROLL for (int s = 0; s < kQuarters; ++s) {
+                      UNROLL for (int r = 0; r < kRows; ++r) {
+                        if (s < count)
+                          sum[r][v] = Op::step(sum[r][v], block[s], repeat_quarter(x + ((step + s) * kRows + r) * 4));
+                      }
+                    }
+                  });
+  UNROLL for (int r = 0; r < kRows; ++r) {
+    UNROLL for (int v = 0; v < 4; ++v) store(args.c + r * args.c_stride + v * kLanes, sum[r][v]);
+  }
+}
+
+template <class Op, class Rows, int kRows = kDirectRows>
+static void direct(const DirectArgs& args) {
+  if (args.rows == kRows) return direct_tile<Op, Rows, kRows>(args);
+  if constexpr (kRows > 1) direct<Op, Rows, kRows - 1>(args);
 }
 
 // ---- block tiles: int8 and 4-bit weights
@@ -113,7 +161,6 @@ static void blocks_tile(const BlockTileArgs& args) {
   const int8_t* x = args.x;
   const uint8_t* w0 = args.panels[0];
   const uint8_t* w1 = args.panels[1];
-  const char* ahead = args.prefetch;
   for (int64_t block = 0; block < args.blocks; ++block) {
     I dots[kRows][kPanelsPerTile];
     UNROLL for (int r = 0; r < kRows; ++r) dots[r][0] = dots[r][1] = set1_int(args.x_offset[block * kRows + r]);
@@ -143,10 +190,6 @@ static void blocks_tile(const BlockTileArgs& args) {
       const F x_scale = set1(args.x_scale[block * kRows + r]);
       sum[r][0] = fma(mul(round_to_float(dots[r][0]), x_scale), scale0, sum[r][0]);
       sum[r][1] = fma(mul(round_to_float(dots[r][1]), x_scale), scale1, sum[r][1]);
-    }
-    if (ahead != nullptr) {
-      for (int64_t i = 0; i < args.prefetch_per_block; i += 64) prefetch(ahead + i);
-      ahead += args.prefetch_per_block;
     }
     x += kRows * kBlockInputs;
     w0 += Panel::kBlockBytes;
@@ -183,13 +226,20 @@ INLINE F exp(F x) {
 
 INLINE F silu(F x) { return div(x, add(set1(1.0F), exp(sub(zero(), x)))); }
 
+// Sum j of panel p in row r.
+INLINE F sum_of(const StoreArgs& args, int64_t r, int p) {
+  const float* c = args.c + (r * kPanelsPerTile + p) * args.partials * kLanes;
+  return args.partials == 1 ? load(c)
+                            : sum_partials(load(c), load(c + kLanes), load(c + 2 * kLanes), load(c + 3 * kLanes));
+}
+
 static void store_plain(const StoreArgs& args) {
   for (int p = 0; p < kPanelsPerTile; ++p) {
     if (args.columns[p] == 0) continue;
     const F bias = load(args.bias[p]);
     float* out = args.out + p * kLanes;
     for (int64_t r = 0; r < args.rows; ++r, out += args.out_stride) {
-      const F value = add(load(args.c + (r * kPanelsPerTile + p) * kLanes), bias);
+      const F value = add(sum_of(args, r, p), bias);
       if (args.columns[p] == kLanes) {
         store(out, value);
       } else {
@@ -203,15 +253,17 @@ static void store_swiglu(const StoreArgs& args) {
   const F gate_bias = load(args.bias[0]);
   const F up_bias = load(args.bias[1]);
   for (int64_t r = 0; r < args.rows; ++r) {
-    const float* c = args.c + r * kPanelsPerTile * kLanes;
-    const F value = mul(silu(add(load(c), gate_bias)), add(load(c + kLanes), up_bias));
+    const F value = mul(silu(add(sum_of(args, r, 0), gate_bias)), add(sum_of(args, r, 1), up_bias));
     store_n(args.out + r * args.out_stride, value, args.columns[0]);
   }
 }
 
 static void prepare(const PrepareArgs& args) {
-  float* out = static_cast<float*>(args.out) + args.row;
-  for (int64_t k = 0; k < args.inputs; ++k) out[k * args.rows] = args.x[k];
+  float* out = static_cast<float*>(args.out) + args.row * 4;
+  int64_t k = 0;
+  for (; k + 4 <= args.inputs; k += 4, out += args.rows * 4) __builtin_memcpy(out, args.x + k, 16);
+  if (k == args.inputs) return;
+  for (int64_t i = 0; i < 4; ++i) out[i] = k + i < args.inputs ? args.x[k + i] : 0.0F;
 }
 
 // Quants are x / d with d = max |x| / 127, rounded to nearest even; d = 0 gives zeros. A NaN or infinity makes the

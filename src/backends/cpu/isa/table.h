@@ -1,10 +1,11 @@
-// The table of the including ISA; last line of its namespace. kPairTile, kPreparePairs and kPeakBf16 are its own or
-// null.
+// The table of the including ISA; last line of its namespace. kPairTile, kPairDirect, kPreparePairs and kPeakBf16 are
+// its own or null.
 
 static const KernelTable kTable = {
     .name = kName,
     .lanes = kLanes,
     .tile_rows = kTileRows,
+    .direct_rows = kDirectRows,
     .block_tile_rows = kBlockTileRows,
     .q8_bias = kQ8Bias,
     .q4_bias = kQ4Bias,
@@ -12,6 +13,8 @@ static const KernelTable kTable = {
     .pack = {pack<RawRows>, pack<F16Rows>, pack<BF16Rows>},
     .tile = tile<MultiplyAdd>,
     .pair_tile = kPairTile,
+    .direct = {direct<MultiplyAdd, RawRows>, direct<MultiplyAdd, F16Rows>, direct<MultiplyAdd, BF16Rows>},
+    .pair_direct = kPairDirect,
     .block_tile = {block_tile<Q8Panel>, block_tile<Q4Panel>},
     .store = store_plain,
     .store_swiglu = store_swiglu,

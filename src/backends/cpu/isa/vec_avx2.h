@@ -63,24 +63,23 @@ INLINE void store_bf16(uint16_t* p, F x) {
 }
 INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
-// r[i] lane j -> r[j] lane i.
-INLINE void transpose(F (&r)[8]) {
-  F t[8];
-  UNROLL for (int i = 0; i < 4; ++i) {
-    t[2 * i] = _mm256_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm256_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-  UNROLL for (int i = 0; i < 2; ++i) {
-    r[4 * i] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0x44);
-    r[4 * i + 1] = _mm256_shuffle_ps(t[4 * i], t[4 * i + 2], 0xee);
-    r[4 * i + 2] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0x44);
-    r[4 * i + 3] = _mm256_shuffle_ps(t[4 * i + 1], t[4 * i + 3], 0xee);
-  }
-  UNROLL for (int i = 0; i < 4; ++i) {
-    t[i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x20);
-    t[4 + i] = _mm256_permute2f128_ps(r[i], r[4 + i], 0x31);
-  }
-  UNROLL for (int i = 0; i < 8; ++i) r[i] = t[i];
+// Four floats in both quarters.
+INLINE F repeat_quarter(const float* p) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)); }
+// r[q] quarter s -> r[s] quarter q.
+INLINE void transpose_quarters(F (&r)[2]) {
+  const F low = _mm256_permute2f128_ps(r[0], r[1], 0x20);
+  r[1] = _mm256_permute2f128_ps(r[0], r[1], 0x31);
+  r[0] = low;
+}
+// Lane 4 q + v: the four partial sums in quarter q of vector v, (0 + 1) + (2 + 3).
+INLINE F sum_partials(F v0, F v1, F v2, F v3) {
+  const F a = _mm256_unpacklo_ps(v0, v1);
+  const F b = _mm256_unpackhi_ps(v0, v1);
+  const F c = _mm256_unpacklo_ps(v2, v3);
+  const F d = _mm256_unpackhi_ps(v2, v3);
+  const F low = add(_mm256_shuffle_ps(a, c, 0x44), _mm256_shuffle_ps(a, c, 0xee));
+  const F high = add(_mm256_shuffle_ps(b, d, 0x44), _mm256_shuffle_ps(b, d, 0xee));
+  return add(low, high);
 }
 
 // q8_0 stays signed: unsigned times signed would overflow the 16-bit sums of maddubs, |w| times sign(x, w) cannot (128

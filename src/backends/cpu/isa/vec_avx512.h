@@ -49,32 +49,28 @@ INLINE __m256i to_bf16(F x) {
 INLINE void store_bf16(uint16_t* p, F x) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), to_bf16(x)); }
 INLINE void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1); }
 
-// r[i] lane j -> r[j] lane i.
-INLINE void transpose(F (&r)[16]) {
-  F t[16];
-  UNROLL for (int i = 0; i < 8; ++i) {
-    t[2 * i] = _mm512_unpacklo_ps(r[2 * i], r[2 * i + 1]);
-    t[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
-  }
-  const auto pd = [](F x) __attribute__((always_inline)) { return _mm512_castps_pd(x); };
-  UNROLL for (int i = 0; i < 4; ++i) {
-    r[4 * i] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(t[4 * i]), pd(t[4 * i + 2])));
-    r[4 * i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(t[4 * i]), pd(t[4 * i + 2])));
-    r[4 * i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(t[4 * i + 1]), pd(t[4 * i + 3])));
-    r[4 * i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(t[4 * i + 1]), pd(t[4 * i + 3])));
-  }
-  UNROLL for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0x88);
-    t[4 + i] = _mm512_shuffle_f32x4(r[i], r[4 + i], 0xdd);
-    t[8 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0x88);
-    t[12 + i] = _mm512_shuffle_f32x4(r[8 + i], r[12 + i], 0xdd);
-  }
-  UNROLL for (int i = 0; i < 4; ++i) {
-    r[i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0x88);
-    r[8 + i] = _mm512_shuffle_f32x4(t[i], t[8 + i], 0xdd);
-    r[4 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0x88);
-    r[12 + i] = _mm512_shuffle_f32x4(t[4 + i], t[12 + i], 0xdd);
-  }
+// Four floats in every quarter.
+INLINE F repeat_quarter(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
+// r[q] quarter s -> r[s] quarter q.
+INLINE void transpose_quarters(F (&r)[4]) {
+  const F a = _mm512_shuffle_f32x4(r[0], r[1], 0x44);
+  const F b = _mm512_shuffle_f32x4(r[0], r[1], 0xee);
+  const F c = _mm512_shuffle_f32x4(r[2], r[3], 0x44);
+  const F d = _mm512_shuffle_f32x4(r[2], r[3], 0xee);
+  r[0] = _mm512_shuffle_f32x4(a, c, 0x88);
+  r[1] = _mm512_shuffle_f32x4(a, c, 0xdd);
+  r[2] = _mm512_shuffle_f32x4(b, d, 0x88);
+  r[3] = _mm512_shuffle_f32x4(b, d, 0xdd);
+}
+// Lane 4 q + v: the four partial sums in quarter q of vector v, (0 + 1) + (2 + 3).
+INLINE F sum_partials(F v0, F v1, F v2, F v3) {
+  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v0, v1));
+  const __m512d b = _mm512_castps_pd(_mm512_unpackhi_ps(v0, v1));
+  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(v2, v3));
+  const __m512d d = _mm512_castps_pd(_mm512_unpackhi_ps(v2, v3));
+  const F low = add(_mm512_castpd_ps(_mm512_unpacklo_pd(a, c)), _mm512_castpd_ps(_mm512_unpackhi_pd(a, c)));
+  const F high = add(_mm512_castpd_ps(_mm512_unpacklo_pd(b, d)), _mm512_castpd_ps(_mm512_unpackhi_pd(b, d)));
+  return add(low, high);
 }
 
 // Eight products of int8 quants: w unsigned (biased), x signed, into 16 sums of four.

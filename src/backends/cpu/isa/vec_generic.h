@@ -92,12 +92,10 @@ INLINE void store_bf16(uint16_t* p, F x) {
 }
 INLINE void prefetch(const void* p) { __builtin_prefetch(p, 0, 2); }
 
-// r[i] lane j -> r[j] lane i.
-INLINE void transpose(F (&r)[4]) {
-  F t[4];
-  UNROLL for (int i = 0; i < 4; ++i) t[i] = F{r[0][i], r[1][i], r[2][i], r[3][i]};
-  UNROLL for (int i = 0; i < 4; ++i) r[i] = t[i];
-}
+INLINE F repeat_quarter(const float* p) { return load(p); }
+INLINE void transpose_quarters(F (&)[1]) {}
+// Lane v: the four partial sums in vector v, (0 + 1) + (2 + 3).
+INLINE F sum_partials(F v0, F v1, F v2, F v3) { return F{sum(v0), sum(v1), sum(v2), sum(v3)}; }
 
 // Signed by signed, four products a lane.
 constexpr int kQ8Bias = 0;
