@@ -4,6 +4,8 @@ target_include_directories(cove_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(cove_options INTERFACE -Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor)
 # False alarm of g++ 12 at -O2 on "text" + std::string (gcc.gnu.org/PR105651).
 target_compile_options(cove_options INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# clang 19 finds that libstdc++ 12's own std::stable_sort uses what C++20 deprecates.
+target_compile_options(cove_options INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wno-deprecated-declarations>)
 target_compile_definitions(cove_options INTERFACE COVE_VERSION="${PROJECT_VERSION}")
 
 if(COVE_SANITIZE)
