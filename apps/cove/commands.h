@@ -5,10 +5,20 @@
 
 namespace cove::app {
 
+extern const Command kChat;
 extern const Command kDoctor;
+extern const Command kModel;
+extern const Command kParse;
+extern const Command kRender;
+extern const Command kTokenize;
 
 inline const Command* const kCommands[] = {
+    &kChat,
     &kDoctor,
+    &kModel,
+    &kParse,
+    &kRender,
+    &kTokenize,
 };
 
 }  // namespace cove::app
