@@ -177,15 +177,18 @@ TEST_P(Oracle, greedy_tokens_are_those_of_transformers) {
   const auto& [model, backend_name] = GetParam();
   const Golden golden = open_golden(model);
   const auto backend = backend_named(backend_name);
+  // Only where activations are rounded to bf16 too may two tokens that are this close change places.
+  const float tie =
+      backend_name == "cpu_avx512_bf16" && !golden.exact_weights ? static_cast<float>(golden.tolerance) : 0.0F;
   for (const GoldenPrompt& prompt : golden.prompts) {
     Sequence sequence(golden.files, *backend);
     const int32_t last = static_cast<int32_t>(prompt.ids.size()) - 1;
     Row logits = sequence.feed(prompt.ids, {&last, 1})[0];
     for (size_t i = 0; i < prompt.greedy.size(); ++i) {
       const auto best = static_cast<int32_t>(std::ranges::max_element(logits) - logits.begin());
-      if (golden.exact_weights || backend_name == "reference") {
-        ASSERT_EQ(best, prompt.greedy[i]) << "prompt of " << prompt.ids.size() << " tokens, step " << i;
-      }
+      const float lead = logits[static_cast<size_t>(best)] - logits[static_cast<size_t>(prompt.greedy[i])];
+      ASSERT_LE(lead, tie * logits[static_cast<size_t>(best)])
+          << best << " instead of " << prompt.greedy[i] << ", prompt of " << prompt.ids.size() << " tokens, step " << i;
       logits = sequence.feed_one(prompt.greedy[i]);
     }
     EXPECT_LT(relative_error(logits, prompt.logits_after_greedy), golden.tolerance);
