@@ -24,6 +24,7 @@ struct Options {
   std::string host = "127.0.0.1";
   int64_t port = 8080;
   int64_t context = 4096;
+  bool quick = false;
   bool json = false;
 };
 
@@ -44,6 +45,12 @@ int64_t largest_gpu(const Facts& facts) {
   return largest;
 }
 
+// The better of both: on a shared host either may have been disturbed.
+double read_gb_s(const Facts& facts) {
+  if (!facts.ceilings) return 0;
+  return std::max(facts.ceilings->read_gbs.all_threads, facts.ceilings->read_gbs.one_thread);
+}
+
 int64_t share(int64_t bytes) { return static_cast<int64_t>(static_cast<double>(bytes) * kMemoryFraction); }
 
 std::vector<FitRow> fit_all(const Facts& facts, const std::vector<ModelShape>& shapes, int64_t context) {
@@ -53,8 +60,8 @@ std::vector<FitRow> fit_all(const Facts& facts, const std::vector<ModelShape>& s
       FitRow row{.shape = &shape, .format = &format, .memory = {}, .gpu = {}, .tokens_per_s = 0};
       row.memory = fit_model(shape, format, context, share(facts.memory.usable_bytes()));
       row.gpu = fit_model(shape, format, context, share(largest_gpu(facts)));
-      row.tokens_per_s =
-          facts.read_gb_s * 1e9 / (static_cast<double>(shape.parameters_read_per_token()) * format.bytes_per_parameter);
+      row.tokens_per_s = read_gb_s(facts) * 1e9 /
+                         (static_cast<double>(shape.parameters_read_per_token()) * format.bytes_per_parameter);
       rows.push_back(row);
     }
   }
@@ -89,10 +96,10 @@ void print_fits(const std::vector<FitRow>& rows, const Options& options, const F
       "\nWhat fits in {:.0f} % of {}, with {} tokens of context (and how many tokens of KV cache fit in all):\n\n",
       kMemoryFraction * 100, has_gpu ? "memory and of one GPU" : "memory", options.context);
   fmt::print("  {:<22} {:<6} {:>10} {:>10}  {:<20} {}{}\n", "model", "format", "weights", "needed", "memory",
-             has_gpu ? fmt::format("{:<20} ", "gpu") : "", facts.read_gb_s > 0 ? "tok/s at most" : "");
+             has_gpu ? fmt::format("{:<20} ", "gpu") : "", read_gb_s(facts) > 0 ? "tok/s at most" : "");
   for (const FitRow& row : rows) {
     const std::string gpu = has_gpu ? fmt::format("{:<20} ", describe_fit(row.gpu)) : "";
-    const std::string speed = row.memory.fits && facts.read_gb_s > 0 ? fmt::format("{:.3g}", row.tokens_per_s) : "";
+    const std::string speed = row.memory.fits && read_gb_s(facts) > 0 ? fmt::format("{:.3g}", row.tokens_per_s) : "";
     std::string line = fmt::format("  {:<22} {:<6} {:>7.2f} GB {:>7.2f} GB  {:<20} {}{}{}", row.shape->name,
                                    row.format->name, static_cast<double>(row.memory.weight_bytes) / 1e9,
                                    static_cast<double>(row.memory.needed_bytes) / 1e9, describe_fit(row.memory), gpu,
@@ -145,7 +152,7 @@ json::object facts_json(const Facts& facts) {
           {"memory", json::object{{"total_bytes", facts.memory.total_bytes},
                                   {"available_bytes", facts.memory.available_bytes},
                                   {"usable_bytes", facts.memory.usable_bytes()},
-                                  {"read_gb_s", facts.read_gb_s}}},
+                                  {"read_gb_s", read_gb_s(facts)}}},
           {"disk", json::object{{"path", facts.disk.path}, {"free_bytes", facts.disk.free_bytes}}},
           {"gpus", std::move(gpus)},
           {"driver", facts.gpu ? facts.gpu->version : ""}};
@@ -177,6 +184,19 @@ Result<std::vector<ModelShape>> models_to_fit(const std::string& given) {
   return shapes;
 }
 
+// A machine that cannot be measured (no memory for the buffer) is still judged by the rest.
+void measure(Facts& facts) {
+  std::fprintf(stderr, "measuring memory and arithmetic...\n");
+  const uint64_t eighth = static_cast<uint64_t>(std::max<int64_t>(facts.memory.available_bytes, 0)) / 8;
+  auto ceilings = measure_cpu_ceilings(
+      {.threads = 0, .isa = "", .buffer_bytes = std::clamp<uint64_t>(eighth, 64U << 20, 1U << 30)});
+  if (ceilings) {
+    facts.ceilings = std::move(*ceilings);
+  } else {
+    std::fprintf(stderr, "not measured: %s\n", ceilings.error().message.c_str());
+  }
+}
+
 int run(int argc, const char* const* argv) {
   Options options;
   Flags flags("doctor", "what this machine has, what fits on it; exit code 1 below the minimum");
@@ -185,6 +205,7 @@ int run(int argc, const char* const* argv) {
   flags.add("--context", options.context, "tokens of context that shall fit (default: 4096)");
   flags.add("--host", options.host, "address that serve would listen on (default: 127.0.0.1)");
   flags.add("--port", options.port, "port that serve would listen on (default: 8080)");
+  flags.add_switch("--quick", options.quick, "do not measure memory speed and arithmetic (takes about two seconds)");
   flags.add_switch("--json", options.json, "one JSON object instead of tables");
   if (const auto code = flags.parse(argc, argv)) return *code;
   if (options.port < 1 || options.port > 65535 || options.context < 1 || options.context > (int64_t{1} << 24)) {
@@ -193,7 +214,8 @@ int run(int argc, const char* const* argv) {
   }
   const auto shapes = models_to_fit(options.model);
   if (!shapes) return fail("doctor", shapes.error().message);
-  const Facts facts = gather_facts(options.data, options.host, static_cast<uint16_t>(options.port));
+  Facts facts = gather_facts(options.data, options.host, static_cast<uint16_t>(options.port));
+  if (!options.quick) measure(facts);
   const std::vector<CheckRow> checks = judge(facts);
   const std::vector<FitRow> fits = fit_all(facts, *shapes, options.context);
   if (options.json) {

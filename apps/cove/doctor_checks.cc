@@ -221,13 +221,27 @@ CheckRow judge_containers(const Facts& facts) {
           .advice = "only needed to run Cove in containers or on Kubernetes"};
 }
 
-CheckRow judge_bandwidth(const Facts& facts) {
+CheckRow judge_bandwidth(const CpuCeilings& ceilings) {
   return {.name = "memory speed",
-          .value = fmt::format("reads {:.1f} GB/s (measured now)", facts.read_gb_s),
+          .value = fmt::format("{:.1f} GB/s read by {} threads, {:.1f} by one (measured now)",
+                               ceilings.read_gbs.all_threads, ceilings.threads, ceilings.read_gbs.one_thread),
           .minimum = "",
           .recommended = "40 GB/s",
-          .verdict = grade(true, facts.read_gb_s >= 40),
+          .verdict = grade(true, std::max(ceilings.read_gbs.all_threads, ceilings.read_gbs.one_thread) >= 40),
           .advice = "one answer's speed is at most this divided by the weights' size; the table below shows it"};
+}
+
+CheckRow judge_arithmetic(const CpuCeilings& ceilings) {
+  std::string value = fmt::format("{}: f32 {:.0f} GFLOP/s, int8 {:.0f} GOP/s", ceilings.isa,
+                                  ceilings.f32_gflops.all_threads, ceilings.int8_gops.all_threads);
+  if (ceilings.bf16_gflops.all_threads > 0)
+    value += fmt::format(", bf16 {:.0f} GFLOP/s", ceilings.bf16_gflops.all_threads);
+  return {.name = "arithmetic",
+          .value = value + " (measured now)",
+          .minimum = "",
+          .recommended = "",
+          .verdict = Verdict::kInfo,
+          .advice = "reading a prompt is bound by it"};
 }
 
 }  // namespace
@@ -263,7 +277,10 @@ Facts gather_facts(const std::string& data, const std::string& host, uint16_t po
 
 std::vector<CheckRow> judge(const Facts& facts) {
   std::vector<CheckRow> rows = {judge_system(facts), judge_cores(facts), judge_isa(facts), judge_memory(facts)};
-  if (facts.read_gb_s > 0) rows.push_back(judge_bandwidth(facts));
+  if (facts.ceilings) {
+    rows.push_back(judge_bandwidth(*facts.ceilings));
+    rows.push_back(judge_arithmetic(*facts.ceilings));
+  }
   for (auto* rule :
        {judge_disk, judge_files, judge_port, judge_shm, judge_gpu, judge_driver, judge_toolkit, judge_containers}) {
     rows.push_back(rule(facts));

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backends/cpu/ceilings.h"
 #include "base/machine.h"
 #include "base/nvml.h"
 
@@ -32,10 +33,10 @@ struct Facts {
   std::string host;
   uint16_t port = 0;
   bool port_free = false;
-  double read_gb_s = 0;  // measured memory bandwidth; 0 = not measured
+  std::optional<CpuCeilings> ceilings;  // measured; none with --quick
 };
 
-// Reads all of it; `data` is the data folder, host and port those of `serve`. Takes a few milliseconds.
+// Reads all but the ceilings; `data` is the data folder, host and port those of `serve`. Takes a few milliseconds.
 Facts gather_facts(const std::string& data, const std::string& host, uint16_t port);
 
 enum class Verdict { kOk, kBelowRecommended, kBelowMinimum, kInfo };

@@ -134,7 +134,7 @@ TEST(DoctorChecks, what_is_below_the_recommendation_only_warns) {
   facts.cpu.features = {"sse4_2"};
   facts.limits.files_soft = 1024;
   facts.port_free = false;
-  facts.read_gb_s = 20;
+  facts.ceilings = CpuCeilings{.threads = 2, .isa = "avx2", .read_gbs = {.one_thread = 15, .all_threads = 20}};
   for (const char* name : {"processor", "instructions", "open files", "port", "memory speed"}) {
     EXPECT_EQ(verdict_of(facts, name), Verdict::kBelowRecommended) << name;
   }
