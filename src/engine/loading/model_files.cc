@@ -171,8 +171,11 @@ TensorView ModelFiles::find(std::string_view canonical_name) const {
 Result<ModelFiles> open_model_files(const fs::path& path, const OpenModelOptions& options) {
   ModelFiles model;
   const Status opened = open_parts(without_trailing_slash(path), options, model);
-  if (!opened) return with_context(opened.error(), path.string());
-  return model;
+  if (opened) return model;
+  // The readers of one file begin with its name already.
+  const std::string& message = opened.error().message;
+  if (!message.starts_with(path.filename().string() + ": ")) return with_context(opened.error(), path.string());
+  return Error{opened.error().code, (path.parent_path() / message).string()};
 }
 
 Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const fs::path& path) {

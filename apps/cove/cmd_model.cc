@@ -1,0 +1,214 @@
+// cove model: looks at model files, checks them, lists them, makes random ones for benches.
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <thread>
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <boost/json/array.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "commands.h"
+#include "engine/loading/verify.h"
+#include "model_report.h"
+#include "tensor/io/printable.h"
+
+namespace cove::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct PathOptions {
+  std::string path;
+  bool json = false;
+};
+
+// nullopt: go on.
+std::optional<int> parse_path(Flags& flags, PathOptions& options, int argc, const char* const* argv) {
+  flags.add("PATH", options.path, "a Hugging Face model directory or a .gguf file");
+  flags.require("PATH");
+  flags.add_switch("--json", options.json, "print JSON");
+  return flags.parse(argc, argv);
+}
+
+int run_inspect(int argc, const char* const* argv) {
+  PathOptions options;
+  Flags flags("model inspect",
+              "Shows what a model is: shape, formats, context, memory, every tensor and where it lies.");
+  if (const auto exit_code = parse_path(flags, options, argc, argv)) return *exit_code;
+  const ModelReport report = report_on(options.path);
+  if (!report.model && report.tensors.empty()) return fail("model inspect", report.problem);
+  if (options.json) {
+    fmt::print("{}\n", json::serialize(report_json(report)));
+  } else {
+    fmt::print("{}", report_text(report));
+  }
+  return report.model ? kDone : kCouldNot;
+}
+
+// Shown on a terminal once the work takes more than two seconds.
+class Progress {
+ public:
+  Progress(std::string what, uint64_t total) : what_(std::move(what)), total_(total) {}
+  ~Progress() {
+    if (shown_) fmt::print(stderr, "\r{:<60}\r", "");
+  }
+  void at(uint64_t done) {
+    static const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
+    if (!is_terminal) return;
+    const std::lock_guard lock(mutex_);
+    const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
+    if (seconds < 2.0 || seconds < next_) return;
+    next_ = seconds + 0.2;
+    shown_ = true;
+    fmt::print(stderr, "\r{} {:3.0f} %  {:.2f} GB/s ", what_,
+               100.0 * static_cast<double>(done) / static_cast<double>(total_),
+               static_cast<double>(done) / seconds / 1e9);
+  }
+
+ private:
+  const std::string what_;
+  const uint64_t total_;
+  const Clock::time_point begin_ = Clock::now();
+  std::mutex mutex_;
+  double next_ = 0;
+  bool shown_ = false;
+};
+
+struct Verified {
+  engine::VerifyReport report;
+  std::vector<std::string> problems;
+  double seconds = 0;
+};
+
+Verified verify(const ModelReport& opened) {
+  Verified verified;
+  const engine::ModelFiles& model = *opened.model;
+  if (model.tokenizer == nullptr) verified.problems.emplace_back("tokenizer: the model has none that Cove can read");
+  if (!opened.template_problem.empty()) verified.problems.push_back("chat template: " + opened.template_problem);
+  uint64_t total = 1;
+  for (const TensorInfo& tensor : opened.tensors) total += tensor.bytes;
+  Progress progress("verifying", total);
+  const auto begin = Clock::now();
+  const unsigned threads = std::clamp(std::thread::hardware_concurrency(), 1U, 8U);
+  verified.report = engine::verify_weights(
+      *model.weights, {.threads = static_cast<int>(threads), .on_progress = [&](uint64_t done) { progress.at(done); }});
+  verified.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  for (const engine::WeightFault& fault : verified.report.faults) {
+    verified.problems.push_back(fmt::format("{}: tensor {}: {} (byte {} of the file)", fault.file,
+                                            printable_name(fault.tensor), fault.what, fault.offset));
+  }
+  return verified;
+}
+
+void print_verified(const Verified& verified, const PathOptions& options) {
+  const engine::VerifyReport& report = verified.report;
+  if (options.json) {
+    fmt::print("{}\n", json::serialize(json::object{
+                           {"path", options.path},
+                           {"ok", verified.problems.empty()},
+                           {"tensors", report.tensors},
+                           {"bytes", report.bytes},
+                           {"seconds", verified.seconds},
+                           {"unchecked", json::array(report.unchecked.begin(), report.unchecked.end())},
+                           {"problems", json::array(verified.problems.begin(), verified.problems.end())}}));
+    return;
+  }
+  for (const std::string& problem : verified.problems) fmt::print("{}\n", problem);
+  for (const std::string& name : report.unchecked) fmt::print("not checked: tensor {}\n", printable_name(name));
+  fmt::print("{}: {} tensors, {} read in {:.1f} s ({:.2f} GB/s): {}\n", options.path, report.tensors,
+             bytes_text(static_cast<double>(report.bytes)), verified.seconds,
+             static_cast<double>(report.bytes) / 1e9 / std::max(verified.seconds, 1e-9),
+             verified.problems.empty() ? "good" : fmt::format("{} problems", verified.problems.size()));
+}
+
+int run_verify(int argc, const char* const* argv) {
+  PathOptions options;
+  Flags flags("model verify",
+              "Reads a whole model: containers, shapes, tokenizer, template, and every weight for infinities and NaN.");
+  if (const auto exit_code = parse_path(flags, options, argc, argv)) return *exit_code;
+  const ModelReport opened = report_on(options.path);
+  if (!opened.model) {
+    if (options.json) {
+      fmt::print("{}\n", json::serialize(json::object{
+                             {"path", options.path}, {"ok", false}, {"problems", json::array{opened.problem}}}));
+    }
+    return fail("model verify", opened.problem);
+  }
+  const Verified verified = verify(opened);
+  print_verified(verified, options);
+  return verified.problems.empty() ? kDone : kCouldNot;
+}
+
+json::object listed_json(const ModelReport& report) {
+  json::object entry = report_json(report);
+  entry.erase("tensors");
+  return entry;
+}
+
+std::string listed_text(const ModelReport& report) {
+  if (!report.model) return fmt::format("{:<40}  cannot run: {}\n", report.path.string(), report.problem);
+  const engine::ModelFiles& model = *report.model;
+  return fmt::format("{:<40}  {:<8}{:<10}{:<8}{:>10}  {} tokens\n", report.path.string(), model.spec.family,
+                     count_text(static_cast<double>(model.parameters)), model.weight_format,
+                     bytes_text(static_cast<double>(model.weight_bytes)), model.spec.context_max);
+}
+
+int run_list(int argc, const char* const* argv) {
+  PathOptions options;
+  options.path = "models";
+  Flags flags("model list", "Finds the models in a folder and what is below it.");
+  flags.add("PATH", options.path, "where to look (default: models)");
+  flags.add_switch("--json", options.json, "print JSON");
+  if (const auto exit_code = flags.parse(argc, argv)) return *exit_code;
+  const auto found = find_models(options.path);
+  if (!found) return fail("model list", found.error().message);
+  json::array entries;
+  for (const auto& path : *found) {
+    const ModelReport report = report_on(path);
+    if (options.json) {
+      entries.push_back(listed_json(report));
+    } else {
+      fmt::print("{}", listed_text(report));
+    }
+  }
+  if (options.json) fmt::print("{}\n", json::serialize(entries));
+  if (!options.json && found->empty()) fmt::print(stderr, "no models in {}\n", options.path);
+  return kDone;
+}
+
+constexpr Command kActions[] = {
+    {"inspect", "what a model is: shape, formats, memory, tensors", run_inspect},
+    {"verify", "read everything and report what is damaged", run_verify},
+    {"list", "the models in a folder", run_list},
+};
+
+void print_usage(std::FILE* out) {
+  fmt::print(out, "usage: cove model ACTION [options]\n\n");
+  for (const Command& action : kActions) fmt::print(out, "  {:<10} {}\n", action.name, action.summary);
+  fmt::print(out, "\n'cove model ACTION --help' tells more.\n");
+}
+
+int run(int argc, const char* const* argv) {
+  const char* wanted = argc > 1 ? argv[1] : "";
+  if (std::strcmp(wanted, "--help") == 0 || std::strcmp(wanted, "-h") == 0) {
+    print_usage(stdout);
+    return kDone;
+  }
+  for (const Command& action : kActions) {
+    if (std::strcmp(wanted, action.name) == 0) return action.run(argc - 1, argv + 1);
+  }
+  if (argc > 1) fmt::print(stderr, "cove model: there is no action '{}'\n\n", wanted);
+  print_usage(stderr);
+  return kWrongUsage;
+}
+
+}  // namespace
+
+const Command kModel = {"model", "inspect, verify and list model files", run};
+
+}  // namespace cove::app
