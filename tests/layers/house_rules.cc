@@ -48,7 +48,8 @@ bool is_test_only(std::string_view path) {
        {"_test.cc", "_bench.cc", "_fuzz.cc", "_testing.h", "_testing.cc", "base/testing.h"}) {
     if (path.ends_with(ending)) return true;
   }
-  return is_under(path, "tests") || path.find("/conformance/") != std::string_view::npos;
+  return is_under(path, "tests") || path.find("/conformance/") != std::string_view::npos ||
+         path.find("/testing/") != std::string_view::npos;
 }
 
 struct Include {
@@ -124,9 +125,10 @@ void check_layer(std::string_view path, int line, const Include& include, const 
                           " (see the layers block of ARCHITECTURE.md)"});
 }
 
-// Backends choose by instruction set; LibTorch's versions differ in one file.
+// Backends choose by instruction set; LibTorch's versions differ in one file, and the program without it in another.
 bool may_be_conditional(std::string_view path) {
-  return is_under(path, "src/backends") || path == "trainer/student/torch_compat.h" || is_test_only(path);
+  return is_under(path, "src/backends") || path == "trainer/student/torch_compat.h" || path == "trainer/cmd/main.cc" ||
+         is_test_only(path);
 }
 
 // Kernel bodies that each ISA includes into its own namespace.
@@ -162,15 +164,18 @@ bool is_cpp(std::string_view path) {
 }
 
 bool is_text(const std::filesystem::path& path) {
-  constexpr std::array kEndings = {".cc", ".h",    ".cu",  ".cuh", ".md",  ".txt", ".cmake", ".sh",  ".js",
-                                   ".py", ".html", ".css", ".def", ".mjs", ".ts",  ".yaml",  ".yml", ""};
-  return std::find(kEndings.begin(), kEndings.end(), path.extension().string()) != kEndings.end();
+  constexpr std::array kEndings = {".cc", ".h",    ".cu",  ".cuh", ".md",  ".txt", ".cmake", ".sh", ".js",
+                                   ".py", ".html", ".css", ".def", ".mjs", ".ts",  ".yaml",  ".yml"};
+  const std::string name = path.filename().string();
+  return std::find(kEndings.begin(), kEndings.end(), path.extension().string()) != kEndings.end() ||
+         name == "Makefile" || name == "run";
 }
 
 bool is_ours(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
-  return name != ".git" && name != "build" && name != "node_modules" && name != "data" && name != "models" &&
-         name != "corpus" && name != "golden" && name != "goldens" && name != "LICENSE" && name != "licenses";
+  if (name.starts_with('.') && name != ".ci") return false;
+  return name != "build" && name != "node_modules" && name != "data" && name != "models" && name != "corpus" &&
+         name != "golden" && name != "goldens" && name != "LICENSE" && name != "licenses";
 }
 
 bool is_word_byte(char c) {
