@@ -33,6 +33,8 @@ struct ServedModelParts {
   std::string name;                                   // what clients call it
   std::vector<std::string> aliases;                   // also accepted
   SamplingDefaults defaults;
+  std::string bos_token;                              // texts, for the template
+  std::string eos_token;
 };
 
 struct ServedModel : ServedModelParts {

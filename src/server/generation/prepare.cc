@@ -102,10 +102,6 @@ void fit_tool_arguments(json::array& messages, ToolArguments wanted) {
   }
 }
 
-std::string token_text(const ServedModel& model, std::optional<int32_t> id) {
-  return id ? std::string(model.tokenizer->token_bytes(*id)) : std::string();
-}
-
 json::object template_variables(const ServedModel& model, const ChatRequest& request) {
   json::object variables;
   if (request.thinking.enabled) {
@@ -119,8 +115,8 @@ json::object template_variables(const ServedModel& model, const ChatRequest& req
   variables["messages"] = std::move(messages);
   if (!request.tools.empty() && request.tool_choice != ToolChoice::kNone) variables["tools"] = request.tools;
   variables["add_generation_prompt"] = true;
-  variables["bos_token"] = token_text(model, model.tokenizer->bos_id());
-  variables["eos_token"] = token_text(model, model.tokenizer->eos_id());
+  variables["bos_token"] = model.bos_token;
+  variables["eos_token"] = model.eos_token;
   return variables;
 }
 

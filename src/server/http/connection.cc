@@ -183,7 +183,13 @@ asio::awaitable<bool> Connection::serve_one() {
     exchange->respond(std::move(*refused));
     co_return co_await pump(exchange);
   }
-  if (!co_await read_body(parser, Clock::now() + core_->options.body_timeout)) co_return false;
+  context_ = request.context;
+  const bool whole = co_await read_body(parser, Clock::now() + core_->options.body_timeout);
+  if (!whole && context_ != nullptr) {
+    core_->handler->done(request, {.status = 0, .complete = false, .reason = "the client closed the connection"});
+  }
+  context_ = nullptr;
+  if (!whole) co_return false;
   co_return co_await answer(parser, std::move(request));
 }
 
@@ -306,6 +312,7 @@ asio::awaitable<bool> Connection::pump(std::shared_ptr<ExchangeState> exchange) 
 
 asio::awaitable<void> Connection::refuse(Parser& parser, int status, std::string message) {
   Request request = request_of(parser);
+  request.context = std::exchange(context_, nullptr);
   Response response = core_->handler->refuse(request, status, message);
   co_await send_and_linger(std::move(response), std::move(request));
 }

@@ -70,6 +70,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::steady_timer write_timer_;
   std::string input_;                      // read but not parsed
   std::shared_ptr<ExchangeState> exchange_;
+  std::shared_ptr<void> context_;          // of the request whose body is being read
   bool eof_ = false;
   bool discard_ = false;                   // lingering: what comes is thrown away
 };

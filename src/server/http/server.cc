@@ -86,7 +86,7 @@ class ServerImpl final : public Server {
     asio::steady_timer pause(core_->io);
     for (;;) {
       auto [error, socket] = co_await acceptor_.async_accept(kQuiet);
-      if (error == asio::error::operation_aborted) co_return;
+      if (!acceptor_.is_open()) co_return;
       if (error) {
         // Out of file descriptors, most likely: the backlog waits while others finish.
         log::warn("http.accept_failed", {{"error", error.message()}});

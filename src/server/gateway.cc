@@ -1,0 +1,111 @@
+#include "server/gateway.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/log.h"
+#include "server/middleware.h"
+
+namespace cove::server {
+
+Gateway::Gateway(const GatewayOptions& options, auth::ApiKeys* keys, auth::Sessions& sessions)
+    : options_(options), keys_(keys), sessions_(&sessions), work_(options.work) {
+  COVE_CHECK(keys != nullptr || options.auth == AuthMode::kOff);
+}
+
+void Gateway::set_model(std::shared_ptr<const ServedModel> model) {
+  const std::lock_guard lock(mutex_);
+  model_ = std::move(model);
+}
+
+std::shared_ptr<const ServedModel> Gateway::model() const {
+  const std::lock_guard lock(mutex_);
+  return model_;
+}
+
+engine::Health Gateway::health() const {
+  if (draining_) return engine::Health::kDraining;
+  const auto served = model();
+  return served == nullptr ? engine::Health::kLoading : served->engine->health();
+}
+
+RequestContext& context_of(const http::Request& request) {
+  COVE_CHECK(request.context != nullptr);
+  return *static_cast<RequestContext*>(request.context.get());
+}
+
+std::string_view path_parameter(const Route& route, std::string_view path) {
+  return path.substr(std::min(route.path.find('{'), path.size()));
+}
+
+namespace {
+
+void add_id(http::Response& response, const http::Request& request) {
+  response.headers.push_back({"x-request-id", context_of(request).id});
+}
+
+}  // namespace
+
+void respond(const std::shared_ptr<http::Exchange>& exchange, http::Response response) {
+  add_id(response, exchange->request());
+  exchange->respond(std::move(response));
+}
+
+void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& error) { respond(exchange, to_response(error)); }
+
+std::optional<http::Response> Gateway::check_head(http::Request& request) {
+  ++in_flight_;
+  auto refusal = run_middleware(*this, request);
+  if (refusal) add_id(*refusal, request);
+  return refusal;
+}
+
+void Gateway::handle(std::shared_ptr<http::Exchange> exchange) {
+  context_of(exchange->request()).route->handle(*this, exchange);
+}
+
+http::Response Gateway::refuse(http::Request& request, int status, std::string_view message) {
+  if (request.context == nullptr) {
+    // The head was broken: it never met the middleware, but is counted and logged like any other.
+    ++in_flight_;
+    metrics_.request_begun();
+    auto context = std::make_shared<RequestContext>();
+    context->id = "req_unread";
+    context->arrived = std::chrono::steady_clock::now();
+    request.context = std::move(context);
+  }
+  http::Response response = to_response({kind_of_status(status), std::string(message), {}});
+  response.status = status;
+  add_id(response, request);
+  return response;
+}
+
+void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
+  const RequestContext& context = context_of(request);
+  const std::string_view route = context.route == nullptr ? std::string_view("unmatched") : context.route->path;
+  // 499 as nginx has it: the client went away before there was a status.
+  const int status = outcome.status == 0 ? 499 : outcome.status;
+  --in_flight_;
+  metrics_.request_done(route, status);
+  if (!outcome.complete) metrics_.request_aborted();
+  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - context.arrived).count();
+  const bool probe = context.route != nullptr && context.route->access == Access::kPublic && status < 400;
+  const log::Fields fields = {{"request_id", context.id},
+                              {"method", request.method_name},
+                              {"route", route},
+                              {"status", status},
+                              {"ms", ms},
+                              {"bytes", outcome.body_bytes},
+                              {"key", context.identity.name},
+                              {"peer", request.peer},
+                              {"prompt_tokens", context.usage.prompt_tokens},
+                              {"completion_tokens", context.usage.completion_tokens},
+                              {"finish", outcome.complete ? std::string_view(context.finish_reason) : outcome.reason}};
+  if (probe) {
+    log::debug("http.request", fields);
+  } else {
+    log::info("http.request", fields);
+  }
+}
+
+}  // namespace cove::server

@@ -1,0 +1,109 @@
+#pragma once
+// What stands behind the HTTP server: the middleware list, the routes and the endpoints. Knows engine, tokenizer and template only through the
+// served model, which is set once loading is done.
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "server/http/server.h"
+#include "server/served_model.h"
+#include "server/server_metrics.h"
+#include "server/work_queue.h"
+#include "services/auth/api_keys.h"
+#include "services/auth/sessions.h"
+
+namespace cove::server {
+
+struct Route;
+
+enum class AuthMode : uint8_t { kRequired, kOff };
+
+struct GatewayOptions {
+  AuthMode auth = AuthMode::kRequired;
+  MetricsRegistry::Aliases aliases = MetricsRegistry::Aliases::kHide;
+  WorkQueueOptions work;
+};
+
+// What is known of one request, from its head to its end.
+struct RequestContext {
+  std::string id;  // x-request-id
+  const Route* route = nullptr;
+  auth::Identity identity;
+  std::chrono::steady_clock::time_point arrived;
+  AnswerUsage usage;          // of a generation
+  std::string finish_reason;
+};
+
+class Gateway final : public http::Handler {
+ public:
+  // `keys` may be null with AuthMode::kOff.
+  Gateway(const GatewayOptions& options, auth::ApiKeys* keys, auth::Sessions& sessions);
+
+  // The model is ready. Any thread, once.
+  void set_model(std::shared_ptr<const ServedModel> model);
+  // From now on /readyz says no and new work is refused. Any thread.
+  void drain() { draining_ = true; }
+  // Requests being handled. Any thread.
+  size_t in_flight() const { return in_flight_; }
+  // For the connection count in /metrics; the server outlives its last request.
+  void set_server(const http::Server* server) { http_server_ = server; }
+
+  std::optional<http::Response> check_head(http::Request& request) override;
+  void handle(std::shared_ptr<http::Exchange> exchange) override;
+  http::Response refuse(http::Request& request, int status, std::string_view message) override;
+  void done(const http::Request& request, const http::Outcome& outcome) override;
+
+  // For middleware and endpoints.
+  const GatewayOptions& options() const { return options_; }
+  auth::ApiKeys* keys() { return keys_; }
+  auth::Sessions& sessions() { return *sessions_; }
+  ServerMetrics& metrics() { return metrics_; }
+  WorkQueue& work() { return work_; }
+  std::shared_ptr<const ServedModel> model() const;
+  engine::Health health() const;
+  size_t connections() const { return http_server_ == nullptr ? 0 : http_server_->connections(); }
+
+ private:
+  GatewayOptions options_;
+  auth::ApiKeys* keys_;
+  auth::Sessions* sessions_;
+  const http::Server* http_server_ = nullptr;
+  ServerMetrics metrics_;
+  std::atomic<bool> draining_{false};
+  std::atomic<size_t> in_flight_{0};
+  mutable std::mutex mutex_;  // guards model_
+  std::shared_ptr<const ServedModel> model_;
+  WorkQueue work_;            // last: its tasks use the rest
+};
+
+// The request's context; made by the first middleware.
+RequestContext& context_of(const http::Request& request);
+
+// Who may call a route.
+enum class Access : uint8_t { kPublic, kUser, kAdmin };
+// What a browser gets instead of a JSON 401.
+enum class Unauthenticated : uint8_t { kError, kLoginPage };
+enum class Body : uint8_t { kNone, kJson, kForm };
+enum class Needs : uint8_t { kNothing, kModel };
+
+struct Route {
+  http::Method method;
+  std::string_view path;  // "{id}" at the end matches the rest
+  Access access;
+  void (*handle)(Gateway& gateway, const std::shared_ptr<http::Exchange>& exchange);
+  Body body = Body::kNone;
+  Needs needs = Needs::kNothing;
+  Unauthenticated unauthenticated = Unauthenticated::kError;
+};
+std::span<const Route> routes();
+// The part of the path that "{id}" stands for.
+std::string_view path_parameter(const Route& route, std::string_view path);
+
+// Answers with the request id added. Every endpoint answers through it.
+void respond(const std::shared_ptr<http::Exchange>& exchange, http::Response response);
+void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& error);
+
+}  // namespace cove::server

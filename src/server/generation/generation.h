@@ -1,0 +1,79 @@
+#pragma once
+// Drives one request through the engine: submits its choices, carries their outputs from the engine's thread to the I/O thread, writes the
+// answer, and cancels everything when the client goes away. Lives on the I/O thread, but for the sinks.
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "engine/api/engine.h"
+#include "server/dto/api_error.h"
+#include "server/generation/answer.h"
+#include "server/http/exchange.h"
+
+namespace cove::server {
+
+// What the metrics and the access log want to know of a finished generation.
+struct GenerationReport {
+  AnswerUsage usage;
+  double first_token_s = -1;      // since the request arrived; -1 = none came
+  double per_token_s = -1;        // mean time of the later tokens
+  double total_s = 0;
+  enum class End : uint8_t { kComplete, kAborted, kFailed } end = End::kComplete;
+  std::string finish_reason;
+};
+
+struct GenerationStart {
+  std::shared_ptr<http::Exchange> exchange;
+  engine::Engine* engine = nullptr;
+  std::vector<engine::Request> requests;
+  std::unique_ptr<Answer> answer;
+  Delivery delivery = Delivery::kWhole;
+  std::vector<http::Header> headers;  // of the answer
+  std::chrono::steady_clock::time_point arrived;
+  std::function<void(const GenerationReport&)> on_end;  // exactly once
+};
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  // Submits and, for a stream, sends the head. When the engine refuses, answers with its error.
+  static void start(GenerationStart start);
+  explicit Generation(GenerationStart start) : start_(std::move(start)) {}
+
+ private:
+  class Sink;
+  struct Event {
+    size_t choice = 0;
+    engine::Output output;
+    std::optional<engine::Finish> finish;
+  };
+
+  bool submit_all();
+  void deliver(Event event);  // any thread
+  void drain();
+  void handle(Event& event);
+  void abort();
+  void fail(const ApiError& error);
+  void end(GenerationReport::End end);
+
+  GenerationStart start_;
+  std::vector<engine::RequestId> ids_;
+  size_t finished_ = 0;
+  bool over_ = false;
+  std::string finish_reason_;
+  std::chrono::steady_clock::time_point first_output_{};
+  std::chrono::steady_clock::time_point last_output_{};
+  int64_t tokens_after_first_ = 0;
+
+  std::mutex mutex_;  // guards the inbox
+  std::vector<Event> inbox_;
+  bool drain_posted_ = false;
+};
+
+// The error for a request that the engine did not take.
+ApiError submit_error(const Error& error, engine::Health health);
+
+}  // namespace cove::server

@@ -1,0 +1,215 @@
+#include "server/middleware.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include <fmt/format.h>
+
+#include "services/auth/random_token.h"
+
+namespace cove::server {
+namespace {
+
+using http::Method;
+using http::Request;
+using http::Response;
+using Refusal = std::optional<Response>;
+
+Refusal refuse(ApiErrorKind kind, std::string message) { return to_response({kind, std::move(message), {}}); }
+
+// A client's own id is kept when it is harmless in logs and headers.
+bool acceptable_id(std::string_view id) {
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:";
+  return !id.empty() && id.size() <= 128 && id.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+Refusal identify_request(Gateway& gateway, Request& request) {
+  auto context = std::make_shared<RequestContext>();
+  const std::string_view given = request.header("x-request-id");
+  context->id = acceptable_id(given) ? std::string(given) : "req_" + auth::random_token(12);
+  context->arrived = std::chrono::steady_clock::now();
+  request.context = std::move(context);
+  gateway.metrics().request_begun();
+  return std::nullopt;
+}
+
+bool path_matches(const Route& route, std::string_view path) {
+  const size_t brace = route.path.find('{');
+  if (brace == std::string_view::npos) return path == route.path;
+  return path.size() > brace && path.starts_with(route.path.substr(0, brace));
+}
+
+std::string_view method_text(Method method) {
+  switch (method) {
+    case Method::kGet: return "GET, HEAD";
+    case Method::kPost: return "POST";
+    case Method::kDelete: return "DELETE";
+    default: return "";
+  }
+}
+
+Refusal find_route(Gateway&, Request& request) {
+  const Method wanted = request.method == Method::kHead ? Method::kGet : request.method;
+  std::string allowed;
+  for (const Route& route : routes()) {
+    if (!path_matches(route, request.path)) continue;
+    if (route.method == wanted) {
+      context_of(request).route = &route;
+      return std::nullopt;
+    }
+    allowed += (allowed.empty() ? "" : ", ") + std::string(method_text(route.method));
+  }
+  if (allowed.empty()) return refuse(ApiErrorKind::kUnknownUrl, fmt::format("there is no '{}' here; /docs lists what there is", request.path));
+  Response response;
+  if (request.method == Method::kOptions) {
+    response.status = 204;
+    response.content_type.clear();
+  } else {
+    response = to_response({ApiErrorKind::kMethodNotAllowed, fmt::format("{} is not possible here, but {} is", request.method_name, allowed), {}});
+  }
+  response.headers.push_back({"Allow", allowed + ", OPTIONS"});
+  return response;
+}
+
+// "host:port" of "http://host:port".
+std::string_view authority(std::string_view origin) {
+  const size_t scheme = origin.find("://");
+  return scheme == std::string_view::npos ? std::string_view() : origin.substr(scheme + 3);
+}
+
+bool same_origin(const Request& request) {
+  const std::string_view origin = request.header("origin");
+  if (!origin.empty()) return authority(origin) == request.header("host");
+  const std::string_view site = request.header("sec-fetch-site");
+  return site.empty() || site == "same-origin" || site == "none";
+}
+
+bool loopback_host(std::string_view host) {
+  const size_t colon = host.rfind(':');
+  const bool has_port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+  std::string name(has_port ? host.substr(0, colon) : host);
+  if (name.size() > 2 && name.front() == '[') name = name.substr(1, name.size() - 2);
+  return http::is_loopback(name);
+}
+
+// Without authentication the only wall against a web page the user happens to visit is the browser's own: same origin, and a
+// host name that is really this machine's (a foreign name that resolves to 127.0.0.1 would pass as same origin).
+Refusal check_open_server(Gateway& gateway, Request& request) {
+  if (gateway.options().auth != AuthMode::kOff) return std::nullopt;
+  const std::string_view host = request.header("host");
+  if (!host.empty() && !loopback_host(host)) {
+    return refuse(ApiErrorKind::kCrossOrigin, "with auth.mode off this server answers to localhost and 127.0.0.1 only");
+  }
+  if (!same_origin(request)) return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
+  return std::nullopt;
+}
+
+std::string_view bearer_token(const Request& request) {
+  const std::string_view authorization = request.header("authorization");
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.size() > kScheme.size() && http::equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
+    std::string_view token = authorization.substr(kScheme.size());
+    token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
+    return token;
+  }
+  return request.header("x-api-key");
+}
+
+Refusal refuse_identity(const Request& request, ApiErrorKind kind, std::string message) {
+  if (context_of(request).route->unauthenticated == Unauthenticated::kLoginPage) {
+    Response response;
+    response.status = 303;
+    response.content_type.clear();
+    response.headers = {{"Location", "/login"}, {"Cache-Control", "no-store"}};
+    return response;
+  }
+  return refuse(kind, std::move(message));
+}
+
+Refusal use_session(Gateway& gateway, Request& request, std::string_view cookie) {
+  const auto identity = gateway.sessions().find(cookie);
+  if (!identity) return refuse_identity(request, ApiErrorKind::kInvalidKey, "the sign-in has ended; sign in again at /login");
+  const bool changes = request.method != Method::kGet && request.method != Method::kHead;
+  if (changes && !same_origin(request)) return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
+  context_of(request).identity = *identity;
+  return std::nullopt;
+}
+
+Refusal authenticate(Gateway& gateway, Request& request) {
+  RequestContext& context = context_of(request);
+  if (context.route->access == Access::kPublic) return std::nullopt;
+  if (gateway.options().auth == AuthMode::kOff) {
+    context.identity = {.key_id = 0, .name = "anonymous", .role = auth::Role::kAdmin};
+    return std::nullopt;
+  }
+  const std::string_view token = bearer_token(request);
+  if (token.empty()) {
+    const std::string_view cookie = http::cookie_value(request, "cove_session");
+    if (!cookie.empty()) return use_session(gateway, request, cookie);
+    return refuse_identity(request, ApiErrorKind::kMissingKey, "an API key is needed: send 'Authorization: Bearer sk-cove-...'");
+  }
+  auto identity = gateway.keys()->verify(token, std::time(nullptr));
+  if (!identity) {
+    if (identity.error().code == ErrorCode::kUnauthenticated) return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
+    return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
+  }
+  context.identity = std::move(*identity);
+  return std::nullopt;
+}
+
+Refusal authorize(Gateway&, Request& request) {
+  const RequestContext& context = context_of(request);
+  if (context.route->access == Access::kAdmin && context.identity.role != auth::Role::kAdmin) {
+    return refuse(ApiErrorKind::kForbidden, "this needs an admin's key");
+  }
+  return std::nullopt;
+}
+
+Refusal check_readiness(Gateway& gateway, Request& request) {
+  if (context_of(request).route->needs != Needs::kModel) return std::nullopt;
+  switch (gateway.health()) {
+    case engine::Health::kReady: return std::nullopt;
+    case engine::Health::kLoading: return refuse(ApiErrorKind::kLoading, "the model is being loaded; try again in a moment");
+    case engine::Health::kDraining: return refuse(ApiErrorKind::kDraining, "the server is shutting down");
+    case engine::Health::kStuck: return refuse(ApiErrorKind::kUnavailable, "the engine is stuck");
+    case engine::Health::kFailed: return refuse(ApiErrorKind::kUnavailable, "the engine has failed");
+  }
+  return std::nullopt;
+}
+
+Refusal check_content_type(Gateway&, Request& request) {
+  const Body body = context_of(request).route->body;
+  if (body == Body::kNone) return std::nullopt;
+  if (!request.header("content-encoding").empty()) return refuse(ApiErrorKind::kUnsupportedMediaType, "compressed bodies are not accepted");
+  std::string_view type = request.header("content-type");
+  const std::string_view essence = type.substr(0, type.find_first_of("; "));
+  const bool json = essence.empty() || http::equal_ignoring_case(essence, "application/json");
+  const bool form = http::equal_ignoring_case(essence, "application/x-www-form-urlencoded");
+  if (json || (body == Body::kForm && form)) return std::nullopt;
+  return refuse(ApiErrorKind::kUnsupportedMediaType,
+                fmt::format("the body must be 'Content-Type: application/json', not '{}'", essence));
+}
+
+using Middleware = Refusal (*)(Gateway&, Request&);
+
+// In the order in which a request's head meets them.
+constexpr Middleware kBeforeBody[] = {
+    identify_request,    // first: whatever happens later can be found in the log by its id
+    find_route,          // the route says what the next ones ask for
+    check_open_server,   // before identity, because with auth.mode off there is none
+    authenticate,        // before anything that costs work or tells about the server's state
+    authorize,           // needs the identity
+    check_content_type,  // cheap, and keeps browsers from posting without a preflight
+    check_readiness,     // last: only who may ask learns that the model is loading or the server draining
+};
+
+}  // namespace
+
+std::optional<Response> run_middleware(Gateway& gateway, Request& request) {
+  for (const Middleware middleware : kBeforeBody) {
+    if (auto refusal = middleware(gateway, request)) return refusal;
+  }
+  return std::nullopt;
+}
+
+}  // namespace cove::server

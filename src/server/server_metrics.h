@@ -1,0 +1,30 @@
+#pragma once
+// The metrics of api/metrics.def and how they get their values: some are counted as requests end, the engine's are read when /metrics is.
+
+#include <chrono>
+
+#include "base/metrics.h"
+#include "server/generation/generation.h"
+#include "server/served_model.h"
+
+namespace cove::server {
+
+class ServerMetrics {
+ public:
+  ServerMetrics();
+
+  void request_begun();
+  void request_done(std::string_view route, int status);
+  void request_aborted();
+  void generation_ended(const GenerationReport& report);
+  // Prometheus text. `model` may be null while loading.
+  std::string render(const ServedModel* model, size_t connections, MetricsRegistry::Aliases aliases);
+
+ private:
+  void read_engine(const ServedModel& model);
+
+  MetricsRegistry registry_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace cove::server
