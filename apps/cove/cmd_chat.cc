@@ -21,6 +21,8 @@
 namespace cove::app {
 namespace {
 
+constexpr int64_t kContextDefault = 32'768;  // a conversation of one; longer costs memory and start-up time
+
 std::atomic<bool> interrupted = false;
 static_assert(std::atomic<bool>::is_always_lock_free);  // set by a signal handler
 
@@ -51,7 +53,7 @@ void declare(Flags& flags, ChatFlags& wanted) {
   flags.add("--top-p", wanted.top_p, "default: the model's");
   flags.add("--seed", wanted.seed, "the same seed gives the same answer; default: random");
   flags.add("--max-tokens", wanted.max_tokens, "tokens to generate at most; 0 = to the end of the context");
-  flags.add("--context-max", wanted.context_max, "tokens of the whole conversation; 0 = the model's");
+  flags.add("--context-max", wanted.context_max, "tokens of the whole conversation; 0 = the model's, at most 32768");
   flags.add("--device", wanted.device, "auto or cpu");
   flags.add("--threads", wanted.threads, "0 = one per physical core");
   flags.add_switch("--no-thinking", wanted.no_thinking,
@@ -95,6 +97,7 @@ Result<OpenedModel> open_model(const ChatFlags& flags) {
   options.engine.sequences_max = 1;
   options.engine.batch_tokens_max = 512;
   options.engine.context_max = flags.context_max;
+  if (flags.context_max == 0) options.engine.kv_tokens_max = kContextDefault;
   TRY_ASSIGN(OpenedModel model, open_engine(options));
   if (model.chat_template == nullptr) {
     return make_error(ErrorCode::kUnsupported,

@@ -13,6 +13,10 @@ namespace cove::engine {
 namespace {
 
 constexpr int64_t kPageTokens = 16;
+// A machine's own memory has other users: without a wish of the operator the CPU backend keeps this many positions (64
+// conversations of 2048 tokens, or one of the longest context that models have today), not all that
+// engine.memory_fraction would allow.
+constexpr int64_t kCpuKvTokens = 131'072;
 
 Status supports_cache(const ModelSpec& spec, const Backend& backend, DType dtype) {
   const int64_t head_dim = spec.layers.front().head_dim;
@@ -44,6 +48,7 @@ Result<DType> choose_kv_format(const ModelParts& parts, const Backend& backend, 
 Result<MemoryPlan> plan_for(const ModelParts& parts, const Backend& backend, const EngineOptions& options,
                             const model::DecoderLimits& limits, const KvLayout& layout) {
   const DeviceInfo device = backend.info();
+  const int64_t kv_tokens_default = device.kind == "cpu" ? std::max(kCpuKvTokens, options.context_max) : 0;
   return plan_memory(
       {.memory_total = device.memory_total,
        .memory_free = device.memory_free,
@@ -55,7 +60,7 @@ Result<MemoryPlan> plan_for(const ModelParts& parts, const Backend& backend, con
        .sequences_max = options.sequences_max,
        .context_model = parts.spec.context_max,
        .context_wanted = options.context_max,
-       .kv_tokens_max = options.kv_tokens_max});
+       .kv_tokens_max = options.kv_tokens_max > 0 ? options.kv_tokens_max : kv_tokens_default});
 }
 
 void log_loaded(const ModelInfo& info, const MemoryPlan& plan, DType kv_format, const ModelSpec& spec) {

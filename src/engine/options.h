@@ -18,7 +18,7 @@ struct EngineOptions {
   bool prefix_cache = true;
   int64_t queue_max = 1024;      // accepted but not yet running
   int64_t context_max = 0;       // 0 = the model's, or what fits in memory
-  int64_t kv_tokens_max = 0;     // 0 = what fits in memory; otherwise at most this many positions are kept
+  int64_t kv_tokens_max = 0;     // at most this many positions are kept; 0 = what fits (on the CPU: up to 131072)
   int64_t step_target_ms = 500;  // prompts are cut so that a step takes about this long; 0 = only batch_tokens_max cuts
   int64_t stuck_after_s = 60;    // health turns kStuck when a step takes longer
 };

@@ -38,6 +38,7 @@ class KvPool {
 
   int64_t pages_for(int64_t positions) const { return (positions + page_tokens_ - 1) / page_tokens_; }
   int64_t page_tokens() const { return page_tokens_; }
+  bool shares_prefixes() const { return sharing_ == PrefixSharing::kOn; }
   int64_t total() const { return pages_.total(); }
   int64_t available() const { return pages_.free() + tree_.idle_pages(); }  // free, or idle in the tree
   int64_t cached() const { return tree_.idle_pages(); }

@@ -1,6 +1,7 @@
 #include "engine/scheduler/scheduler.h"
 
 #include <algorithm>
+#include <span>
 
 #include "base/check.h"
 
@@ -60,7 +61,8 @@ void Scheduler::admit(int64_t budget, StepPlan& plan) {
     const int64_t cached = pool_->attach_prefix(sequence->tokens, sequence->pages);
     const int64_t missing =
         pool_->pages_for(sequence->length() + 1) - static_cast<int64_t>(sequence->pages.pages.size());
-    if (!running_.empty() && pool_->available() < missing + running()) {
+    const bool fits = running_.empty() || pool_->available() >= missing + running();
+    if (!fits || soon_cached(*sequence, cached)) {
       pool_->release(sequence->pages);
       return;
     }
@@ -76,6 +78,20 @@ void Scheduler::admit(int64_t budget, StepPlan& plan) {
     const int64_t count = std::min(sequence->remaining(), budget - plan.tokens);
     if (pool_->grow(sequence->pages, sequence->computed + count)) take(*sequence, count, plan);
   }
+}
+
+// Whether a running sequence is about to compute this one's next page: many requests with one beginning that come
+// together wait for the first of them rather than compute it all at once.
+bool Scheduler::soon_cached(const Sequence& sequence, int64_t cached) const {
+  const int64_t page = pool_->page_tokens();
+  if (!pool_->shares_prefixes() || sequence.length() <= cached + page) return false;
+  const auto next_page = [&](const Sequence& s) {
+    return std::span(s.tokens).subspan(static_cast<size_t>(cached), static_cast<size_t>(page));
+  };
+  return std::ranges::any_of(running_, [&](const Sequence* other) {
+    return other->pages.node == sequence.pages.node && other->pages.shared * page == cached && other->remaining() > 1 &&
+           other->length() >= cached + page && std::ranges::equal(next_page(*other), next_page(sequence));
+  });
 }
 
 // Nothing could be planned: prompts hold each other's pages. The oldest goes on at the youngest's cost.

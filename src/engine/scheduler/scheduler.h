@@ -50,6 +50,7 @@ class Scheduler {
   void plan_decodes(StepPlan& plan);
   void plan_prompts(int64_t budget, StepPlan& plan);
   void admit(int64_t budget, StepPlan& plan);
+  bool soon_cached(const Sequence& sequence, int64_t cached) const;
   bool make_room(Sequence& sequence, int64_t positions);
   void rescue(int64_t budget, StepPlan& plan);
   void preempt_youngest();

@@ -159,6 +159,22 @@ TEST(Scheduler, a_shared_beginning_is_computed_once) {
   EXPECT_EQ(second.cached_tokens, 16);
 }
 
+TEST(Scheduler, requests_that_begin_alike_and_come_together_wait_for_the_first) {
+  Bench bench({.batch_tokens_max = 64, .sequences_max = 4}, 100, PrefixSharing::kOn);
+  bench.add(17);
+  bench.add(17);
+  bench.add(17, "", 5);  // another beginning
+  EXPECT_EQ(bench.step(), (Slices{{1, 17}}));
+  EXPECT_EQ(bench.step(), (Slices{{1, 1}, {2, 1}, {3, 17}}));
+}
+
+TEST(Scheduler, short_prompts_that_are_alike_do_not_wait) {
+  Bench bench({.batch_tokens_max = 64, .sequences_max = 4}, 100, PrefixSharing::kOn);
+  bench.add(4);
+  bench.add(4);
+  EXPECT_EQ(bench.step(), (Slices{{1, 4}, {2, 4}}));
+}
+
 TEST(Scheduler, removing_a_waiting_sequence_leaves_nothing_behind) {
   Bench bench({.batch_tokens_max = 8, .sequences_max = 1}, 8);
   Sequence& running = bench.add(4);
