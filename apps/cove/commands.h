@@ -5,19 +5,25 @@
 
 namespace cove::app {
 
+extern const Command kApikey;
+extern const Command kBench;
 extern const Command kChat;
 extern const Command kDoctor;
 extern const Command kModel;
 extern const Command kParse;
 extern const Command kRender;
+extern const Command kServe;
 extern const Command kTokenize;
 
 inline const Command* const kCommands[] = {
+    &kApikey,
+    &kBench,
     &kChat,
     &kDoctor,
     &kModel,
     &kParse,
     &kRender,
+    &kServe,
     &kTokenize,
 };
 

@@ -13,8 +13,10 @@ namespace {
 
 // \w of Rust's regular expressions.
 bool is_word_character(char32_t c) {
+  const uint8_t classes = UnicodeTable::instance().classes(c);
+  if ((classes & (kLetter | kMark)) != 0) return true;
   const utf8proc_category_t category = utf8proc_category(static_cast<utf8proc_int32_t>(c));
-  if (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NL) return true;  // letters, marks, Nd, Nl
+  if ((classes & kNumber) != 0) return category != UTF8PROC_CATEGORY_NO;
   if (category == UTF8PROC_CATEGORY_PC || c == 0x200C || c == 0x200D) return true;
   return (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) || (c >= 0x1F150 && c <= 0x1F169) ||
          (c >= 0x1F170 && c <= 0x1F189);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "text/tokenizer/byte_alphabet.h"
 #include "text/tokenizer/loaders.h"
 
 namespace cove::text {
@@ -60,6 +61,23 @@ Status read_line(std::string_view line, size_t number, std::string& bytes, Ranks
   return {};
 }
 
+// Some files give the tokens as vocab.json spells them, in the byte alphabet: then no single byte above ASCII is a
+// token.
+Result<Ranks> read_spelling(Ranks ranks) {
+  if (ranks.vocabulary.find("\xFF") || !ranks.vocabulary.find("ÿ")) return ranks;
+  Ranks spelled;
+  std::string bytes;
+  for (const int32_t id : ranks.ids) {
+    bytes.clear();
+    const std::string_view published = ranks.vocabulary.bytes(id);
+    const bool known = append_alphabet_bytes(published, bytes);
+    TRY(spelled.vocabulary.add(id, known ? bytes : published, known));
+  }
+  spelled.vocabulary.seal();
+  spelled.ids = std::move(ranks.ids);
+  return spelled;
+}
+
 Result<Ranks> read_ranks(std::string_view text) {
   Ranks ranks;
   std::string bytes;
@@ -72,7 +90,7 @@ Result<Ranks> read_ranks(std::string_view text) {
   }
   if (ranks.ids.empty()) return data_corrupt("has no ranks");
   ranks.vocabulary.seal();
-  return ranks;
+  return read_spelling(std::move(ranks));
 }
 
 // tiktoken merges any two neighbours whose bytes together are a token, lowest rank first: every way to cut a token in

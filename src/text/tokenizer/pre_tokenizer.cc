@@ -35,7 +35,7 @@ Status PreTokenizer::split_from(size_t index, std::string_view text, Sink sink) 
 
 Status PreTokenizer::split_byte_level(std::string_view text, Sink sink) const {
   std::string prefixed;
-  if (byte_level_->add_prefix_space && (classify_at(UnicodeTable::instance(), text, 0).classes & kSpace) == 0) {
+  if (byte_level_->add_prefix_space && !text.starts_with(' ')) {
     prefixed.reserve(text.size() + 1);
     prefixed += ' ';
     prefixed += text;
