@@ -17,6 +17,19 @@ TEST(Nvml, refuses_a_library_without_the_calls) {
   EXPECT_EQ(gpus.error().code, ErrorCode::kUnavailable);
 }
 
+TEST(Nvml, lists_gpus_and_counts_those_that_do_not_answer) {
+  const auto gpus = probe_gpus(COVE_FAKE_NVML);
+  ASSERT_TRUE(gpus.has_value()) << gpus.error().message;
+  EXPECT_EQ(gpus->version, "580.95.05");
+  EXPECT_EQ(gpus->cuda_major, 13);
+  EXPECT_EQ(gpus->cuda_minor, 1);
+  ASSERT_EQ(gpus->gpus.size(), 2U);
+  EXPECT_EQ(gpus->gpus[0].name, "NVIDIA H200");
+  EXPECT_EQ(gpus->gpus[0].memory_total_bytes, 150'754'820'096);
+  EXPECT_EQ(gpus->gpus[0].compute_major, 9);
+  EXPECT_EQ(gpus->gpus[1].name, "");
+}
+
 TEST(Nvml, a_driver_that_answers_names_its_gpus) {
   const auto gpus = probe_gpus();
   if (!gpus) GTEST_SKIP() << gpus.error().message;
