@@ -15,6 +15,7 @@
 #include "commands.h"
 #include "engine/loading/verify.h"
 #include "model_report.h"
+#include "random_model.h"
 #include "tensor/io/printable.h"
 
 namespace cove::app {
@@ -181,10 +182,67 @@ int run_list(int argc, const char* const* argv) {
   return kDone;
 }
 
+struct RandomOptions {
+  std::string out;
+  std::string shape = "tiny";
+  std::string type = "bf16";
+  int64_t seed = 1;
+  double deviation = 0.02;
+};
+
+Status write_random(const RandomOptions& options) {
+  const std::optional<ModelSpec> spec = random_shape(options.shape);
+  if (!spec)
+    return invalid_argument(fmt::format("--shape is '{}', must be tiny, 1.5b, 7b, 8b, 14b or 32b", options.shape));
+  const std::optional<DType> dtype = dtype_from_name(options.type);
+  if (!dtype || !dtype_info(*dtype).is_float_like) {
+    return invalid_argument(fmt::format("--type is '{}', must be f32, f16, bf16, q8_0 or q4_0", options.type));
+  }
+  const engine::SmallVocabulary vocabulary = engine::make_small_vocabulary(spec->vocab);
+  const engine::RowSource rows =
+      random_rows(*spec, static_cast<uint64_t>(options.seed), static_cast<float>(options.deviation));
+  std::optional<Progress> progress;
+  return engine::write_model(*spec, options.out, rows,
+                             {.dtype = *dtype,
+                              .threads = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1U, 32U)),
+                              .vocabulary = &vocabulary,
+                              .on_progress = [&](uint64_t done, uint64_t total) {
+                                if (!progress) progress.emplace("writing", total);
+                                progress->at(done);
+                              }});
+}
+
+int run_random(int argc, const char* const* argv) {
+  RandomOptions options;
+  Flags flags("model random", "Writes a model of a published shape with random weights, for benches and load tests.");
+  flags.add("OUT", options.out, "a directory, or a file that ends in .gguf");
+  flags.require("OUT");
+  flags.add("--shape", options.shape,
+            "tiny, 1.5b, 7b, 14b, 32b (R1-Distill-Qwen), 8b (R1-Distill-Llama); default tiny");
+  flags.add("--type", options.type, "f32, f16, bf16; q8_0, q4_0 in .gguf only; default bf16");
+  flags.add("--seed", options.seed, "of the weights; default 1");
+  flags.add("--std", options.deviation, "standard deviation of the weights; default 0.02");
+  if (const auto exit_code = flags.parse(argc, argv)) return *exit_code;
+  const auto begin = Clock::now();
+  const Status written = write_random(options);
+  if (!written) {
+    const int exit_code = fail("model random", written.error().message);
+    return written.error().code == ErrorCode::kInvalidArgument ? kWrongUsage : exit_code;
+  }
+  const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+  const ModelReport report = report_on(options.out);
+  if (!report.model) return fail("model random", report.problem);
+  fmt::print("{}: {} parameters, {}, {:.1f} s\n", options.out,
+             count_text(static_cast<double>(report.model->parameters)),
+             bytes_text(static_cast<double>(report.model->weight_bytes)), seconds);
+  return kDone;
+}
+
 constexpr Command kActions[] = {
     {"inspect", "what a model is: shape, formats, memory, tensors", run_inspect},
     {"verify", "read everything and report what is damaged", run_verify},
     {"list", "the models in a folder", run_list},
+    {"random", "make a model with random weights", run_random},
 };
 
 void print_usage(std::FILE* out) {
@@ -209,6 +267,6 @@ int run(int argc, const char* const* argv) {
 
 }  // namespace
 
-const Command kModel = {"model", "inspect, verify and list model files", run};
+const Command kModel = {"model", "inspect, verify, list and make model files", run};
 
 }  // namespace cove::app
