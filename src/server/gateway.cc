@@ -51,7 +51,9 @@ void respond(const std::shared_ptr<http::Exchange>& exchange, http::Response res
   exchange->respond(std::move(response));
 }
 
-void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& error) { respond(exchange, to_response(error)); }
+void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& error) {
+  respond(exchange, to_response(error));
+}
 
 std::optional<http::Response> Gateway::check_head(http::Request& request) {
   ++in_flight_;
@@ -88,7 +90,8 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   --in_flight_;
   metrics_.request_done(route, status);
   if (!outcome.complete) metrics_.request_aborted();
-  const double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - context.arrived).count();
+  const double ms =
+      std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - context.arrived).count();
   const bool probe = context.route != nullptr && context.route->access == Access::kPublic && status < 400;
   const log::Fields fields = {{"request_id", context.id},
                               {"method", request.method_name},

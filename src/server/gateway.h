@@ -1,6 +1,6 @@
 #pragma once
-// What stands behind the HTTP server: the middleware list, the routes and the endpoints. Knows engine, tokenizer and template only through the
-// served model, which is set once loading is done.
+// What stands behind the HTTP server: the middleware list, the routes and the endpoints. Knows engine, tokenizer and
+// template only through the served model, which is set once loading is done.
 
 #include <atomic>
 #include <chrono>
@@ -33,7 +33,7 @@ struct RequestContext {
   const Route* route = nullptr;
   auth::Identity identity;
   std::chrono::steady_clock::time_point arrived;
-  AnswerUsage usage;          // of a generation
+  AnswerUsage usage;  // of a generation
   std::string finish_reason;
 };
 
@@ -76,7 +76,7 @@ class Gateway final : public http::Handler {
   std::atomic<size_t> in_flight_{0};
   mutable std::mutex mutex_;  // guards model_
   std::shared_ptr<const ServedModel> model_;
-  WorkQueue work_;            // last: its tasks use the rest
+  WorkQueue work_;  // last: its tasks use the rest
 };
 
 // The request's context; made by the first middleware.

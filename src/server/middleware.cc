@@ -59,13 +59,17 @@ Refusal find_route(Gateway&, Request& request) {
     }
     allowed += (allowed.empty() ? "" : ", ") + std::string(method_text(route.method));
   }
-  if (allowed.empty()) return refuse(ApiErrorKind::kUnknownUrl, fmt::format("there is no '{}' here; /docs lists what there is", request.path));
+  if (allowed.empty())
+    return refuse(ApiErrorKind::kUnknownUrl,
+                  fmt::format("there is no '{}' here; /docs lists what there is", request.path));
   Response response;
   if (request.method == Method::kOptions) {
     response.status = 204;
     response.content_type.clear();
   } else {
-    response = to_response({ApiErrorKind::kMethodNotAllowed, fmt::format("{} is not possible here, but {} is", request.method_name, allowed), {}});
+    response = to_response({ApiErrorKind::kMethodNotAllowed,
+                            fmt::format("{} is not possible here, but {} is", request.method_name, allowed),
+                            {}});
   }
   response.headers.push_back({"Allow", allowed + ", OPTIONS"});
   return response;
@@ -92,8 +96,8 @@ bool loopback_host(std::string_view host) {
   return http::is_loopback(name);
 }
 
-// Without authentication the only wall against a web page the user happens to visit is the browser's own: same origin, and a
-// host name that is really this machine's (a foreign name that resolves to 127.0.0.1 would pass as same origin).
+// Without authentication the only wall against a web page the user happens to visit is the browser's own: same origin,
+// and a host name that is really this machine's (a foreign name that resolves to 127.0.0.1 would pass as same origin).
 Refusal check_open_server(Gateway& gateway, Request& request) {
   if (gateway.options().auth != AuthMode::kOff) return std::nullopt;
   const std::string_view host = request.header("host");
@@ -107,7 +111,8 @@ Refusal check_open_server(Gateway& gateway, Request& request) {
 std::string_view bearer_token(const Request& request) {
   const std::string_view authorization = request.header("authorization");
   constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() > kScheme.size() && http::equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
+  if (authorization.size() > kScheme.size() &&
+      http::equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme)) {
     std::string_view token = authorization.substr(kScheme.size());
     token.remove_prefix(std::min(token.find_first_not_of(' '), token.size()));
     return token;
@@ -128,9 +133,11 @@ Refusal refuse_identity(const Request& request, ApiErrorKind kind, std::string m
 
 Refusal use_session(Gateway& gateway, Request& request, std::string_view cookie) {
   const auto identity = gateway.sessions().find(cookie);
-  if (!identity) return refuse_identity(request, ApiErrorKind::kInvalidKey, "the sign-in has ended; sign in again at /login");
+  if (!identity)
+    return refuse_identity(request, ApiErrorKind::kInvalidKey, "the sign-in has ended; sign in again at /login");
   const bool changes = request.method != Method::kGet && request.method != Method::kHead;
-  if (changes && !same_origin(request)) return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
+  if (changes && !same_origin(request))
+    return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
   context_of(request).identity = *identity;
   return std::nullopt;
 }
@@ -146,11 +153,13 @@ Refusal authenticate(Gateway& gateway, Request& request) {
   if (token.empty()) {
     const std::string_view cookie = http::cookie_value(request, "cove_session");
     if (!cookie.empty()) return use_session(gateway, request, cookie);
-    return refuse_identity(request, ApiErrorKind::kMissingKey, "an API key is needed: send 'Authorization: Bearer sk-cove-...'");
+    return refuse_identity(request, ApiErrorKind::kMissingKey,
+                           "an API key is needed: send 'Authorization: Bearer sk-cove-...'");
   }
   auto identity = gateway.keys()->verify(token, std::time(nullptr));
   if (!identity) {
-    if (identity.error().code == ErrorCode::kUnauthenticated) return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
+    if (identity.error().code == ErrorCode::kUnauthenticated)
+      return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
     return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
   }
   context.identity = std::move(*identity);
@@ -169,7 +178,8 @@ Refusal check_readiness(Gateway& gateway, Request& request) {
   if (context_of(request).route->needs != Needs::kModel) return std::nullopt;
   switch (gateway.health()) {
     case engine::Health::kReady: return std::nullopt;
-    case engine::Health::kLoading: return refuse(ApiErrorKind::kLoading, "the model is being loaded; try again in a moment");
+    case engine::Health::kLoading:
+      return refuse(ApiErrorKind::kLoading, "the model is being loaded; try again in a moment");
     case engine::Health::kDraining: return refuse(ApiErrorKind::kDraining, "the server is shutting down");
     case engine::Health::kStuck: return refuse(ApiErrorKind::kUnavailable, "the engine is stuck");
     case engine::Health::kFailed: return refuse(ApiErrorKind::kUnavailable, "the engine has failed");
@@ -180,7 +190,8 @@ Refusal check_readiness(Gateway& gateway, Request& request) {
 Refusal check_content_type(Gateway&, Request& request) {
   const Body body = context_of(request).route->body;
   if (body == Body::kNone) return std::nullopt;
-  if (!request.header("content-encoding").empty()) return refuse(ApiErrorKind::kUnsupportedMediaType, "compressed bodies are not accepted");
+  if (!request.header("content-encoding").empty())
+    return refuse(ApiErrorKind::kUnsupportedMediaType, "compressed bodies are not accepted");
   std::string_view type = request.header("content-type");
   const std::string_view essence = type.substr(0, type.find_first_of("; "));
   const bool json = essence.empty() || http::equal_ignoring_case(essence, "application/json");

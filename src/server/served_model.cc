@@ -7,16 +7,19 @@
 namespace cove::server {
 namespace {
 
-// Renders a conversation with a tool call, its arguments once as text and once as an object, and looks which one comes out as JSON.
+// Renders a conversation with a tool call, its arguments once as text and once as an object, and looks which one comes
+// out as JSON.
 ToolArguments probe_tool_arguments(const text::ChatTemplate& chat_template) {
   const auto comes_out = [&](json::value arguments) {
     json::object call = {{"id", "call_0"},
                          {"type", "function"},
                          {"function", json::object{{"name", "probe"}, {"arguments", std::move(arguments)}}}};
-    json::array messages = {json::object{{"role", "user"}, {"content", "probe"}},
-                            json::object{{"role", "assistant"}, {"content", nullptr}, {"tool_calls", json::array{call}}},
-                            json::object{{"role", "tool"}, {"content", "1"}, {"tool_call_id", "call_0"}}};
-    json::object variables = {{"messages", std::move(messages)}, {"add_generation_prompt", true}, {"bos_token", ""}, {"eos_token", ""}};
+    json::array messages = {
+        json::object{{"role", "user"}, {"content", "probe"}},
+        json::object{{"role", "assistant"}, {"content", nullptr}, {"tool_calls", json::array{call}}},
+        json::object{{"role", "tool"}, {"content", "1"}, {"tool_call_id", "call_0"}}};
+    json::object variables = {
+        {"messages", std::move(messages)}, {"add_generation_prompt", true}, {"bos_token", ""}, {"eos_token", ""}};
     const auto rendered = chat_template.render(variables, 0);
     if (!rendered) return false;
     return rendered->find(R"({"key_of_probe": 1})") != std::string::npos ||
@@ -37,11 +40,13 @@ std::shared_ptr<const ServedModel> serve_model(ServedModelParts parts, int64_t n
   auto model = std::make_shared<ServedModel>();
   static_cast<ServedModelParts&>(*model) = std::move(parts);
   model->created_s = now_s;
-  const std::string& digest = model->engine->model().digest;
+  std::string digest = model->engine->model().digest;
+  digest.erase(0, digest.find(':') + 1);  // "sha256:..."
   model->fingerprint = "fp_" + digest.substr(0, std::min<size_t>(digest.size(), 12));
   if (model->chat_template != nullptr) model->tool_arguments = probe_tool_arguments(*model->chat_template);
   model->think_close_token = model->tokenizer->find_token(text::ReasoningFormat{}.close);
-  if (auto ids = model->tokenizer->encode("\n" + text::ReasoningFormat{}.close + "\n\n")) model->think_close_tokens = std::move(*ids);
+  if (auto ids = model->tokenizer->encode("\n" + text::ReasoningFormat{}.close + "\n\n"))
+    model->think_close_tokens = std::move(*ids);
   return model;
 }
 

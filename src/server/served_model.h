@@ -1,5 +1,6 @@
 #pragma once
-// The model that a server serves: borrowed parts and what was found out about them. Made by serve_model() once loading is done.
+// The model that a server serves: borrowed parts and what was found out about them. Made by serve_model() once loading
+// is done.
 
 #include <cstdint>
 #include <memory>
@@ -33,7 +34,7 @@ struct ServedModelParts {
   std::string name;                                   // what clients call it
   std::vector<std::string> aliases;                   // also accepted
   SamplingDefaults defaults;
-  std::string bos_token;                              // texts, for the template
+  std::string bos_token;  // texts, for the template
   std::string eos_token;
 };
 

@@ -57,7 +57,9 @@ void ServerMetrics::generation_ended(const GenerationReport& report) {
 void ServerMetrics::read_engine(const ServedModel& model) {
   const engine::Stats stats = model.engine->stats();
   const engine::ModelInfo& info = model.engine->model();
-  const auto set = [this](const MetricSpec& spec, auto value) { registry_.metric(spec).set(static_cast<double>(value)); };
+  const auto set = [this](const MetricSpec& spec, auto value) {
+    registry_.metric(spec).set(static_cast<double>(value));
+  };
   set(kPromptTokens, stats.prompt_tokens);
   set(kCachedTokens, stats.cached_prompt_tokens);
   set(kGeneratedTokens, stats.generated_tokens);
@@ -66,12 +68,15 @@ void ServerMetrics::read_engine(const ServedModel& model) {
   set(kPagesTotal, stats.pages_total);
   set(kPagesUsed, stats.pages_used);
   set(kPagesCached, stats.pages_cached);
-  set(kPagesRatio, stats.pages_total == 0 ? 0.0 : static_cast<double>(stats.pages_used) / static_cast<double>(stats.pages_total));
+  set(kPagesRatio,
+      stats.pages_total == 0 ? 0.0 : static_cast<double>(stats.pages_used) / static_cast<double>(stats.pages_total));
   set(kSteps, stats.steps);
   set(kPreemptions, stats.preemptions);
   set(kCancelled, stats.cancelled);
   set(kSinceStep, stats.seconds_since_step);
-  registry_.metric(kBuildInfo, std::array<std::string_view, 4>{COVE_VERSION, model.name, info.device, info.weight_format}).set(1);
+  registry_
+      .metric(kBuildInfo, std::array<std::string_view, 4>{COVE_VERSION, model.name, info.device, info.weight_format})
+      .set(1);
 }
 
 std::string ServerMetrics::render(const ServedModel* model, size_t connections, MetricsRegistry::Aliases aliases) {

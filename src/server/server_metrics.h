@@ -1,5 +1,6 @@
 #pragma once
-// The metrics of api/metrics.def and how they get their values: some are counted as requests end, the engine's are read when /metrics is.
+// The metrics of api/metrics.def and how they get their values: some are counted as requests end, the engine's are read
+// when /metrics is.
 
 #include <chrono>
 

@@ -1,5 +1,6 @@
 #pragma once
-// A few threads for what would hold up the I/O thread: parsing, templates, tokenizing of long prompts. Bounded: a full queue refuses.
+// A few threads for what would hold up the I/O thread: parsing, templates, tokenizing of long prompts. Bounded: a full
+// queue refuses.
 
 #include <condition_variable>
 #include <deque>

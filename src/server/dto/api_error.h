@@ -1,5 +1,6 @@
 #pragma once
-// What the API answers when it refuses: one row of api/errors.def with a message and, where one is to blame, the parameter.
+// What the API answers when it refuses: one row of api/errors.def with a message and, where one is to blame, the
+// parameter.
 
 #include <string>
 #include <string_view>

@@ -11,7 +11,8 @@ namespace {
 constexpr int32_t kNoLimit = -1;
 // Thinking budgets in tokens; a model's own habit is what "high" means.
 constexpr std::pair<std::string_view, int32_t> kEfforts[] = {
-    {"none", 0}, {"minimal", 128}, {"low", 1024}, {"medium", 4096}, {"high", kNoLimit}, {"xhigh", kNoLimit}, {"max", kNoLimit},
+    {"none", 0},        {"minimal", 128},    {"low", 1024},     {"medium", 4096},
+    {"high", kNoLimit}, {"xhigh", kNoLimit}, {"max", kNoLimit},
 };
 
 void apply_effort(FieldReader& reader, std::string_view name, std::string_view effort, ChatRequest& request) {
@@ -48,7 +49,8 @@ void read_thinking(FieldReader& reader, ChatRequest& request) {
   if (inner.error()) reader.fail(*inner.error());
 }
 
-// OpenRouter's form: {"effort", "max_tokens", "exclude"}; who uses it expects the answer's field to be named `reasoning`.
+// OpenRouter's form: {"effort", "max_tokens", "exclude"}; who uses it expects the answer's field to be named
+// `reasoning`.
 void read_reasoning_object(FieldReader& reader, ChatRequest& request) {
   const json::object* reasoning = reader.object("reasoning");
   if (reasoning == nullptr) return;
@@ -78,10 +80,11 @@ void read_response_format(FieldReader& reader) {
   const auto type = inner.string("type");
   if (inner.error()) return reader.fail(*inner.error());
   if (type == "json_object" || type == "json_schema") {
-    reader.fail(ApiErrorKind::kUnsupportedParameter, "response_format",
-                fmt::format("'response_format' of type {} needs grammar-constrained decoding, which this version does not "
-                            "have yet; use text and ask for JSON in the prompt",
-                            *type));
+    reader.fail(
+        ApiErrorKind::kUnsupportedParameter, "response_format",
+        fmt::format("'response_format' of type {} needs grammar-constrained decoding, which this version does not "
+                    "have yet; use text and ask for JSON in the prompt",
+                    *type));
   } else if (type != "text") {
     reader.fail(ApiErrorKind::kInvalidValue, "response_format",
                 "'response_format.type' must be text, json_object or json_schema");
@@ -92,7 +95,8 @@ void read_logprobs(FieldReader& reader, ChatRequest& request) {
   request.logprobs = reader.boolean("logprobs").value_or(false);
   const auto top = reader.integer("top_logprobs", 0, 20);
   if (top && *top > 0 && !request.logprobs) {
-    reader.fail(ApiErrorKind::kInvalidValue, "top_logprobs", "'top_logprobs' is only allowed together with 'logprobs': true");
+    reader.fail(ApiErrorKind::kInvalidValue, "top_logprobs",
+                "'top_logprobs' is only allowed together with 'logprobs': true");
   }
   request.top_logprobs = static_cast<int32_t>(top.value_or(0));
 }
@@ -106,7 +110,8 @@ void read_tool_choice(FieldReader& reader, ChatRequest& request) {
     reader.fail(ApiErrorKind::kInvalidType, "tool_choice", "'tool_choice' must be a string or an object");
   } else if (named || *text == "required") {
     reader.fail(ApiErrorKind::kUnsupportedParameter, "tool_choice",
-                "forcing a tool call needs grammar-constrained decoding, which this version does not have yet; use auto or none");
+                "forcing a tool call needs grammar-constrained decoding, which this version does not have yet; use "
+                "auto or none");
   } else if (*text == "none") {
     request.tool_choice = ToolChoice::kNone;
   } else if (*text != "auto") {
@@ -130,7 +135,8 @@ void read_modalities(FieldReader& reader) {
   const json::array* modalities = reader.array("modalities");
   if (modalities == nullptr) return;
   for (const json::value& item : *modalities) {
-    if (item != "text") reader.fail(ApiErrorKind::kUnsupportedParameter, "modalities", "only text comes out of this model");
+    if (item != "text")
+      reader.fail(ApiErrorKind::kUnsupportedParameter, "modalities", "only text comes out of this model");
   }
 }
 

@@ -16,9 +16,10 @@ namespace cove::server {
 enum class ToolChoice : uint8_t { kAuto, kNone };
 
 struct ThinkingFields {
-  std::optional<bool> enabled;           // unset = as the model's template does by itself
-  std::optional<int32_t> budget;         // tokens, asked for as such; unset = no limit
-  std::optional<int32_t> effort_budget;  // tokens, from reasoning_effort: a wish, dropped where the model cannot be held to it
+  std::optional<bool> enabled;    // unset = as the model's template does by itself
+  std::optional<int32_t> budget;  // tokens, asked for as such; unset = no limit
+  std::optional<int32_t>
+      effort_budget;  // tokens, from reasoning_effort: a wish, dropped where the model cannot be held to it
 };
 
 // How reasoning shows in the answer.
@@ -29,8 +30,8 @@ struct ReasoningOutput {
 
 struct ChatRequest {
   GenerationFields fields;
-  // As the template sees them: role, content (text or null), name, tool_calls, tool_call_id. Content parts are joined, reasoning of earlier
-  // turns is dropped, `developer` is `system`.
+  // As the template sees them: role, content (text or null), name, tool_calls, tool_call_id. Content parts are joined,
+  // reasoning of earlier turns is dropped, `developer` is `system`.
   json::array messages;
   json::array tools;
   ToolChoice tool_choice = ToolChoice::kAuto;

@@ -5,7 +5,8 @@
 namespace cove::server {
 namespace {
 
-constexpr std::string_view kShape = "'prompt' must be a string, an array of strings, an array of token ids, or an array of those";
+constexpr std::string_view kShape =
+    "'prompt' must be a string, an array of strings, an array of token ids, or an array of those";
 
 std::optional<std::vector<int32_t>> token_ids(const json::array& list) {
   std::vector<int32_t> ids;
@@ -53,7 +54,8 @@ void read_prompts(FieldReader& reader, std::vector<Prompt>& out) {
 void read_best_of(FieldReader& reader, const GenerationFields& fields) {
   const auto best_of = reader.integer("best_of", 1, kChoicesMax);
   if (best_of && *best_of != fields.choices) {
-    reader.fail(ApiErrorKind::kUnsupportedParameter, "best_of", "'best_of' is not supported: every choice is returned, see 'n'");
+    reader.fail(ApiErrorKind::kUnsupportedParameter, "best_of",
+                "'best_of' is not supported: every choice is returned, see 'n'");
   }
 }
 
@@ -68,11 +70,12 @@ ApiResult<CompletionRequest> parse_completion_request(std::string_view body) {
   request.fields = read_generation_fields(reader);
   read_best_of(reader, request.fields);
   request.logprobs = static_cast<int32_t>(reader.integer("logprobs", 0, 20).value_or(-1));
-  refuse_fields(reader, {{"echo", "the prompt is not repeated in the answer"},
-                         {"suffix", "this model does not fill in the middle"},
-                         {"use_beam_search", "only sampling is available"},
-                         {"response_format", "constraining the answer needs a grammar, which this version does not have yet"},
-                         {"guided_json", "constraining the answer needs a grammar, which this version does not have yet"}});
+  refuse_fields(reader,
+                {{"echo", "the prompt is not repeated in the answer"},
+                 {"suffix", "this model does not fill in the middle"},
+                 {"use_beam_search", "only sampling is available"},
+                 {"response_format", "constraining the answer needs a grammar, which this version does not have yet"},
+                 {"guided_json", "constraining the answer needs a grammar, which this version does not have yet"}});
   if (request.prompts.size() * static_cast<size_t>(request.fields.choices) > kPromptsMax) {
     reader.fail(ApiErrorKind::kInvalidValue, "n", fmt::format("prompts times 'n' may be at most {}", kPromptsMax));
   }

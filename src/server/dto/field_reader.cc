@@ -125,10 +125,12 @@ ApiResult<json::object> parse_body(std::string_view body) {
   if (const size_t bad = find_invalid_utf8(body); bad != std::string_view::npos) {
     return refuse(fmt::format("the request body is not valid UTF-8 (at byte {})", bad));
   }
-  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos) return refuse("the request body is empty; it must be a JSON object");
+  if (body.find_first_not_of(" \t\r\n") == std::string_view::npos)
+    return refuse("the request body is empty; it must be a JSON object");
   auto value = parse_json(body, {.depth_max = kDepthMax});
   if (!value) return refuse("the request body is " + value.error().message);
-  if (!value->is_object()) return refuse(fmt::format("the request body must be a JSON object, but is {}", json_kind(*value)));
+  if (!value->is_object())
+    return refuse(fmt::format("the request body must be a JSON object, but is {}", json_kind(*value)));
   return std::move(value->as_object());
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Reads the fields of one JSON object and remembers the first thing that is wrong, naming the parameter. A member that is null counts as
-// absent, as OpenAI's clients send it.
+// Reads the fields of one JSON object and remembers the first thing that is wrong, naming the parameter. A member that
+// is null counts as absent, as OpenAI's clients send it.
 
 #include <cstdint>
 #include <optional>
@@ -24,7 +24,8 @@ struct NumberRange {
 class FieldReader {
  public:
   // `prefix` stands before the member's name in messages: "stream_options.".
-  explicit FieldReader(const json::object& object, std::string prefix = {}) : object_(&object), prefix_(std::move(prefix)) {}
+  explicit FieldReader(const json::object& object, std::string prefix = {})
+      : object_(&object), prefix_(std::move(prefix)) {}
 
   bool has(std::string_view name) const { return find(name) != nullptr; }
   std::optional<double> number(std::string_view name, const NumberRange& range);

@@ -25,7 +25,8 @@ void read_logit_bias(FieldReader& reader, SamplingFields& sampling) {
   const json::object* biases = reader.object("logit_bias");
   if (biases == nullptr) return;
   if (biases->size() > kLogitBiasMax) {
-    reader.fail(ApiErrorKind::kInvalidValue, "logit_bias", fmt::format("'logit_bias' holds more than {} tokens", kLogitBiasMax));
+    reader.fail(ApiErrorKind::kInvalidValue, "logit_bias",
+                fmt::format("'logit_bias' holds more than {} tokens", kLogitBiasMax));
   }
   FieldReader values(*biases, "logit_bias.");
   for (const auto& member : *biases) {
@@ -37,7 +38,8 @@ void read_logit_bias(FieldReader& reader, SamplingFields& sampling) {
                   fmt::format("'logit_bias' maps token ids to numbers, and '{}' is no token id", key));
       return;
     }
-    if (const auto bias = values.number(key, {-100, 100})) sampling.logit_bias.emplace_back(token, static_cast<float>(*bias));
+    if (const auto bias = values.number(key, {-100, 100}))
+      sampling.logit_bias.emplace_back(token, static_cast<float>(*bias));
   }
   if (values.error()) {
     reader.fail({values.error()->kind, values.error()->message, "logit_bias"});
@@ -64,7 +66,8 @@ void add_stop(FieldReader& reader, const json::value& value, std::vector<std::st
     reader.fail(ApiErrorKind::kInvalidType, "stop",
                 fmt::format("'stop' must be a string or an array of strings, but holds {}", json_kind(value)));
   } else if (text->empty() || text->size() > kStopBytesMax) {
-    reader.fail(ApiErrorKind::kInvalidValue, "stop", fmt::format("each 'stop' must be 1 to {} bytes long", kStopBytesMax));
+    reader.fail(ApiErrorKind::kInvalidValue, "stop",
+                fmt::format("each 'stop' must be 1 to {} bytes long", kStopBytesMax));
   } else {
     out.emplace_back(*text);
   }
@@ -86,7 +89,8 @@ void read_stop_tokens(FieldReader& reader, GenerationFields& fields) {
   const json::array* list = reader.array("stop_token_ids");
   if (list == nullptr) return;
   if (list->size() > kStopTokensMax) {
-    reader.fail(ApiErrorKind::kInvalidValue, "stop_token_ids", fmt::format("'stop_token_ids' holds at most {} ids", kStopTokensMax));
+    reader.fail(ApiErrorKind::kInvalidValue, "stop_token_ids",
+                fmt::format("'stop_token_ids' holds at most {} ids", kStopTokensMax));
     return;
   }
   for (const json::value& item : *list) {
@@ -104,7 +108,8 @@ void read_streaming(FieldReader& reader, GenerationFields& fields) {
   const json::object* options = reader.object("stream_options");
   if (options == nullptr) return;
   if (!fields.stream) {
-    reader.fail(ApiErrorKind::kInvalidValue, "stream_options", "'stream_options' is only allowed together with 'stream': true");
+    reader.fail(ApiErrorKind::kInvalidValue, "stream_options",
+                "'stream_options' is only allowed together with 'stream': true");
     return;
   }
   FieldReader inner(*options, "stream_options.");

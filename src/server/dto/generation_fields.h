@@ -1,6 +1,6 @@
 #pragma once
-// The request fields that /v1/chat/completions and /v1/completions share: model, lengths, sampling, stop, streaming. Ranges are checked here;
-// what depends on the model (vocabulary, context) is checked in generation/.
+// The request fields that /v1/chat/completions and /v1/completions share: model, lengths, sampling, stop, streaming.
+// Ranges are checked here; what depends on the model (vocabulary, context) is checked in generation/.
 
 #include <cstdint>
 #include <optional>
@@ -45,8 +45,9 @@ struct GenerationFields {
 // Errors are left in the reader.
 GenerationFields read_generation_fields(FieldReader& reader);
 
-// Refuses fields that would change the answer and that this version cannot honour; ignoring them would be worse. `names` are refused when
-// present and neither false, null, empty text, empty list nor empty object.
-void refuse_fields(FieldReader& reader, std::initializer_list<std::pair<std::string_view, std::string_view>> names_and_reasons);
+// Refuses fields that would change the answer and that this version cannot honour; ignoring them would be worse.
+// `names` are refused when present and neither false, null, empty text, empty list nor empty object.
+void refuse_fields(FieldReader& reader,
+                   std::initializer_list<std::pair<std::string_view, std::string_view>> names_and_reasons);
 
 }  // namespace cove::server

@@ -10,7 +10,8 @@ namespace cove::server {
 // Quoted and escaped. `text` must be UTF-8; it is written as it is but for quotes, backslashes and control characters.
 void append_json_string(std::string& out, std::string_view text);
 void append_json_number(std::string& out, int64_t value);
-// Shortest text that reads back as the same double; values that JSON cannot hold become -9999 (as OpenAI writes -infinity).
+// Shortest text that reads back as the same double; values that JSON cannot hold become -9999 (as OpenAI writes
+// -infinity).
 void append_json_number(std::string& out, double value);
 
 }  // namespace cove::server

@@ -45,12 +45,14 @@ std::optional<std::string> read_content(FieldReader& message, const std::string&
   if (content == nullptr) return std::nullopt;
   if (const json::string* text = content->if_string()) return std::string(*text);
   if (const json::array* parts = content->if_array()) return join_parts(message, *parts, prefix);
-  message.fail(ApiErrorKind::kInvalidType, "content",
-               fmt::format("'{}content' must be a string or an array of parts, but is {}", prefix, json_kind(*content)));
+  message.fail(
+      ApiErrorKind::kInvalidType, "content",
+      fmt::format("'{}content' must be a string or an array of parts, but is {}", prefix, json_kind(*content)));
   return std::nullopt;
 }
 
-// What was thought in earlier turns is not shown to the model again, whether it came apart (reasoning_content) or inside the content.
+// What was thought in earlier turns is not shown to the model again, whether it came apart (reasoning_content) or
+// inside the content.
 std::string without_reasoning(std::string content) {
   const size_t close = content.rfind(kThinkClose);
   if (close == std::string::npos) return content;
@@ -63,12 +65,14 @@ bool read_tool_call(FieldReader& message, const json::value& value, const std::s
   const json::value* function = call == nullptr ? nullptr : call->if_contains("function");
   const json::value* function_name = function == nullptr ? nullptr : find_member(*function, "name");
   if (function_name == nullptr || !function_name->is_string()) {
-    message.fail(ApiErrorKind::kInvalidValue, name, fmt::format("'{}' must be {{id, type, function: {{name, arguments}}}}", name));
+    message.fail(ApiErrorKind::kInvalidValue, name,
+                 fmt::format("'{}' must be {{id, type, function: {{name, arguments}}}}", name));
     return false;
   }
   const json::value* arguments = find_member(*function, "arguments");
   if (arguments != nullptr && !arguments->is_string() && !arguments->is_object()) {
-    message.fail(ApiErrorKind::kInvalidType, name + ".function.arguments", "arguments must be a string that holds JSON");
+    message.fail(ApiErrorKind::kInvalidType, name + ".function.arguments",
+                 "arguments must be a string that holds JSON");
     return false;
   }
   json::object copy = *call;
@@ -89,7 +93,8 @@ void read_tool_calls(FieldReader& message, const std::string& prefix, json::obje
   out["tool_calls"] = std::move(read);
 }
 
-void read_assistant(FieldReader& message, const std::string& prefix, std::optional<std::string> content, json::object& out) {
+void read_assistant(FieldReader& message, const std::string& prefix, std::optional<std::string> content,
+                    json::object& out) {
   read_tool_calls(message, prefix, out);
   const bool calls = out.contains("tool_calls");
   if (content) content = without_reasoning(std::move(*content));
@@ -105,7 +110,8 @@ void read_assistant(FieldReader& message, const std::string& prefix, std::option
   }
 }
 
-void read_plain(FieldReader& message, const std::string& prefix, const std::optional<std::string>& content, json::object& out) {
+void read_plain(FieldReader& message, const std::string& prefix, const std::optional<std::string>& content,
+                json::object& out) {
   if (!content) {
     message.fail(ApiErrorKind::kMissingParameter, "content", fmt::format("'{}content' is required", prefix));
     return;
@@ -132,8 +138,8 @@ ApiResult<json::object> parse_message(const json::value& value, size_t index) {
   const json::object* object = value.if_object();
   if (object == nullptr) {
     const std::string name = fmt::format("messages[{}]", index);
-    return tl::make_unexpected(ApiError{ApiErrorKind::kInvalidType,
-                                        fmt::format("'{}' must be an object, but is {}", name, json_kind(value)), name});
+    return tl::make_unexpected(ApiError{
+        ApiErrorKind::kInvalidType, fmt::format("'{}' must be an object, but is {}", name, json_kind(value)), name});
   }
   FieldReader message(*object, prefix);
   json::object out;

@@ -11,25 +11,29 @@ constexpr size_t kNameBytesMax = 64;
 
 bool is_function_name(std::string_view name) {
   return !name.empty() && name.size() <= kNameBytesMax &&
-         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == std::string_view::npos;
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+             std::string_view::npos;
 }
 
 std::optional<ApiError> check_tool(const json::value& value, const std::string& name) {
   const json::object* tool = value.if_object();
   if (tool == nullptr) {
-    return ApiError{ApiErrorKind::kInvalidType, fmt::format("'{}' must be an object, but is {}", name, json_kind(value)), name};
+    return ApiError{ApiErrorKind::kInvalidType,
+                    fmt::format("'{}' must be an object, but is {}", name, json_kind(value)), name};
   }
   FieldReader reader(*tool, name + ".");
   const auto type = reader.string("type");
   if (!type && !reader.error()) {
     reader.fail(ApiErrorKind::kMissingParameter, "type", fmt::format("'{}.type' is required: function", name));
   } else if (type && *type != "function") {
-    reader.fail(ApiErrorKind::kUnsupportedParameter, "type", fmt::format("'{}' is of type '{}'; only function is supported", name, *type));
+    reader.fail(ApiErrorKind::kUnsupportedParameter, "type",
+                fmt::format("'{}' is of type '{}'; only function is supported", name, *type));
   }
   const json::object* function = reader.object("function");
   if (reader.error()) return reader.error();
   if (function == nullptr) {
-    return ApiError{ApiErrorKind::kMissingParameter, fmt::format("'{}.function' is required", name), name + ".function"};
+    return ApiError{ApiErrorKind::kMissingParameter, fmt::format("'{}.function' is required", name),
+                    name + ".function"};
   }
   FieldReader inner(*function, name + ".function.");
   const auto function_name = inner.string("name");

@@ -24,7 +24,10 @@ struct Plan {
 using MakePlan = ApiResult<Plan> (*)(const ServedModel& model, std::string_view body);
 
 AnswerIdentity new_identity(const ServedModel& model, std::string_view prefix) {
-  return {.id = std::string(prefix) + auth::random_token(18), .created_s = std::time(nullptr), .model = model.name, .fingerprint = model.fingerprint};
+  return {.id = std::string(prefix) + auth::random_token(18),
+          .created_s = std::time(nullptr),
+          .model = model.name,
+          .fingerprint = model.fingerprint};
 }
 
 ApiResult<Plan> plan_chat(const ServedModel& model, std::string_view body) {
@@ -35,14 +38,15 @@ ApiResult<Plan> plan_chat(const ServedModel& model, std::string_view body) {
   Plan plan;
   plan.delivery = request->fields.stream ? Delivery::kStream : Delivery::kWhole;
   plan.requests = std::move(prepared->requests);
-  plan.answer = make_chat_answer(model, {.identity = new_identity(model, "chatcmpl-"),
-                                         .delivery = plan.delivery,
-                                         .choices = plan.requests.size(),
-                                         .start = prepared->reasoning_start,
-                                         .reasoning = request->reasoning,
-                                         .include_usage = request->fields.include_usage,
-                                         .logprobs = request->logprobs,
-                                         .tools = !request->tools.empty() && request->tool_choice != ToolChoice::kNone});
+  plan.answer =
+      make_chat_answer(model, {.identity = new_identity(model, "chatcmpl-"),
+                               .delivery = plan.delivery,
+                               .choices = plan.requests.size(),
+                               .start = prepared->reasoning_start,
+                               .reasoning = request->reasoning,
+                               .include_usage = request->fields.include_usage,
+                               .logprobs = request->logprobs,
+                               .tools = !request->tools.empty() && request->tool_choice != ToolChoice::kNone});
   return plan;
 }
 
@@ -98,7 +102,8 @@ void generate(Gateway& gateway, const ExchangePtr& exchange, MakePlan make_plan)
       start_generation(gateway, exchange, *model, std::move(**plan));
     });
   });
-  if (!taken) respond(exchange, {ApiErrorKind::kQueueFull, "too many requests are being read; try again in a moment", {}});
+  if (!taken)
+    respond(exchange, {ApiErrorKind::kQueueFull, "too many requests are being read; try again in a moment", {}});
 }
 
 }  // namespace

@@ -17,7 +17,10 @@ std::string_view health_name(engine::Health health) {
 }
 
 http::Response text_response(int status, std::string_view text) {
-  return {.status = status, .content_type = "text/plain; charset=utf-8", .headers = {{"Cache-Control", "no-store"}}, .body = std::string(text) + "\n"};
+  return {.status = status,
+          .content_type = "text/plain; charset=utf-8",
+          .headers = {{"Cache-Control", "no-store"}},
+          .body = std::string(text) + "\n"};
 }
 
 void add_retry(http::Response& response) {

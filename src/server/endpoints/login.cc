@@ -14,10 +14,12 @@ constexpr std::string_view kCookieRules = "; Path=/; HttpOnly; SameSite=Strict; 
 constexpr std::string_view kSessionSeconds = "43200";
 
 http::Header set_cookie(std::string_view session) {
-  return {"Set-Cookie", std::string(kCookie) + std::string(session) + std::string(kCookieRules) + std::string(kSessionSeconds)};
+  return {"Set-Cookie",
+          std::string(kCookie) + std::string(session) + std::string(kCookieRules) + std::string(kSessionSeconds)};
 }
 
-// A page that moves on by itself: a redirect would not carry a SameSite=Strict cookie when the link was followed from another site.
+// A page that moves on by itself: a redirect would not carry a SameSite=Strict cookie when the link was followed from
+// another site.
 http::Response signed_in_page(std::string_view session) {
   http::Response response = html_page(
       "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><title>Cove</title>"
@@ -53,7 +55,8 @@ void login_page(Gateway& gateway, const ExchangePtr& exchange) {
 }
 
 void login(Gateway& gateway, const ExchangePtr& exchange) {
-  if (gateway.options().auth == AuthMode::kOff) return respond(exchange, signed_in_page(gateway.sessions().create_session({})));
+  if (gateway.options().auth == AuthMode::kOff)
+    return respond(exchange, signed_in_page(gateway.sessions().create_session({})));
   const auto identity = gateway.keys()->verify(key_of(exchange->request()), std::time(nullptr));
   if (!identity) return respond(exchange, login_form(401));
   respond(exchange, signed_in_page(gateway.sessions().create_session(*identity)));
@@ -64,7 +67,8 @@ void logout(Gateway& gateway, const ExchangePtr& exchange) {
   http::Response response;
   response.status = 303;
   response.content_type.clear();
-  response.headers = {{"Location", "/login"}, {"Set-Cookie", std::string(kCookie) + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"}};
+  response.headers = {{"Location", "/login"},
+                      {"Set-Cookie", std::string(kCookie) + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"}};
   respond(exchange, std::move(response));
 }
 

@@ -40,8 +40,10 @@ void get_model(Gateway& gateway, const ExchangePtr& exchange) {
   const auto model = gateway.model();
   const std::string id(path_parameter(*context_of(request).route, request.path));
   if (!model->answers_to(id)) {
-    return respond(exchange, {ApiErrorKind::kModelNotFound,
-                              fmt::format("the model '{}' does not exist here; this server serves '{}'", id, model->name), "model"});
+    return respond(
+        exchange,
+        {ApiErrorKind::kModelNotFound,
+         fmt::format("the model '{}' does not exist here; this server serves '{}'", id, model->name), "model"});
   }
   respond(exchange, {.headers = {}, .body = model_json(*model)});
 }

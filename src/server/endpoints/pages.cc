@@ -18,22 +18,25 @@ std::string_view type_of(std::string_view name) {
 }  // namespace
 
 http::Response html_page(std::string_view content) {
-  return {.content_type = "text/html; charset=utf-8",
-          .headers = {{"Cache-Control", "no-store"},
-                      {"X-Content-Type-Options", "nosniff"},
-                      {"Referrer-Policy", "no-referrer"},
-                      // Nothing from elsewhere, nothing inline, in nobody's frame.
-                      {"Content-Security-Policy",
-                       "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-                       "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}},
-          .body = std::string(content)};
+  return {
+      .content_type = "text/html; charset=utf-8",
+      .headers = {{"Cache-Control", "no-store"},
+                  {"X-Content-Type-Options", "nosniff"},
+                  {"Referrer-Policy", "no-referrer"},
+                  // Nothing from elsewhere, nothing inline, in nobody's frame.
+                  {"Content-Security-Policy",
+                   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+                   "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}},
+      .body = std::string(content)};
 }
 
 void chat_page(Gateway&, const ExchangePtr& exchange) { respond(exchange, html_page(*embedded_file("index.html"))); }
 void docs_page(Gateway&, const ExchangePtr& exchange) { respond(exchange, html_page(*embedded_file("docs.html"))); }
 
 void openapi_yaml(Gateway&, const ExchangePtr& exchange) {
-  respond(exchange, {.content_type = "application/yaml; charset=utf-8", .headers = {}, .body = std::string(*embedded_file("openapi.yaml"))});
+  respond(exchange, {.content_type = "application/yaml; charset=utf-8",
+                     .headers = {},
+                     .body = std::string(*embedded_file("openapi.yaml"))});
 }
 
 void openapi_json(Gateway&, const ExchangePtr& exchange) {

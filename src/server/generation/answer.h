@@ -1,6 +1,6 @@
 #pragma once
-// What an endpoint makes of the engine's outputs: bytes of a stream, or one body at the end. Implemented by chat_answer and
-// completion_answer; driven by generation.cc on the I/O thread.
+// What an endpoint makes of the engine's outputs: bytes of a stream, or one body at the end. Implemented by chat_answer
+// and completion_answer; driven by generation.cc on the I/O thread.
 
 #include <cstdint>
 #include <string>

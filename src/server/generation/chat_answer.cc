@@ -18,7 +18,7 @@ struct WholeChoice {
 
 struct Choice {
   ChatChoice parsed;
-  WholeChoice whole;       // Delivery::kWhole only
+  WholeChoice whole;  // Delivery::kWhole only
   size_t tool_calls = 0;
   bool finished = false;
   std::string finish_reason;
@@ -53,7 +53,8 @@ class ChatAnswer final : public Answer {
         head_(answer_head(options_.identity, streamed() ? "chat.completion.chunk" : "chat.completion")) {
     const ChatChoiceOptions choice_options{
         .start = options_.start, .think_close_token = model.think_close_token, .parse_tool_calls = options_.tools};
-    for (size_t i = 0; i < options_.choices; ++i) choices_.push_back({ChatChoice(*model.tokenizer, choice_options), {}, 0, false, {}, {}});
+    for (size_t i = 0; i < options_.choices; ++i)
+      choices_.push_back({ChatChoice(*model.tokenizer, choice_options), {}, 0, false, {}, {}});
   }
 
   std::string begin() override {

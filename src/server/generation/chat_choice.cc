@@ -38,8 +38,10 @@ void ChatChoice::count_tokens(const engine::Output& output, bool was_thinking, b
     if (closes || (last && !parser_.in_reasoning())) thinking = false;
     if (is_reasoning) ++reasoning_tokens_;
     if (i >= output.logprobs.size()) continue;
-    const bool hidden = !is_reasoning && !content_begun_ && !content_came && options_.start == text::ReasoningStart::kInside;
-    append_chat_logprob(is_reasoning || hidden ? logprobs_.reasoning : logprobs_.content, output.logprobs[i], *tokenizer_);
+    const bool hidden =
+        !is_reasoning && !content_begun_ && !content_came && options_.start == text::ReasoningStart::kInside;
+    append_chat_logprob(is_reasoning || hidden ? logprobs_.reasoning : logprobs_.content, output.logprobs[i],
+                        *tokenizer_);
   }
   thinking_ = parser_.in_reasoning();
 }
@@ -48,7 +50,8 @@ std::vector<ChatPiece> ChatChoice::push(const engine::Output& output) {
   const bool was_thinking = thinking_;
   std::vector<ChatPiece> pieces;
   add_pieces(parser_.push(output.text), pieces);
-  const bool content_came = std::ranges::any_of(pieces, [](const ChatPiece& p) { return p.kind != ChatPiece::Kind::kReasoning; });
+  const bool content_came =
+      std::ranges::any_of(pieces, [](const ChatPiece& p) { return p.kind != ChatPiece::Kind::kReasoning; });
   count_tokens(output, was_thinking, content_came);
   content_begun_ = content_begun_ || content_came;
   return pieces;

@@ -1,6 +1,7 @@
 #pragma once
-// One choice of a chat answer as it grows: splits the engine's text into reasoning, content and tool calls, and sorts tokens and log
-// probabilities accordingly. Independent of how the answer is delivered, so that streamed and whole answers are equal.
+// One choice of a chat answer as it grows: splits the engine's text into reasoning, content and tool calls, and sorts
+// tokens and log probabilities accordingly. Independent of how the answer is delivered, so that streamed and whole
+// answers are equal.
 
 #include <optional>
 #include <string>
@@ -55,7 +56,7 @@ class ChatChoice {
   text::ToolCallParser tool_parser_;
   LogprobLists logprobs_;
   int64_t reasoning_tokens_ = 0;
-  bool thinking_;         // by tokens: </think> has not come yet
+  bool thinking_;  // by tokens: </think> has not come yet
   bool content_begun_ = false;
 };
 

@@ -27,8 +27,8 @@ ApiError submit_error(const Error& error, engine::Health health) {
 class Generation::Sink final : public engine::TokenSink {
  public:
   Sink(std::shared_ptr<Generation> generation, size_t choice) : generation_(std::move(generation)), choice_(choice) {}
-  void on_output(const engine::Output& output) override { generation_->deliver({choice_, output, std::nullopt}); }
-  void on_finish(const engine::Finish& finish) override { generation_->deliver({choice_, {}, finish}); }
+  void on_output(const engine::Output& output) override { generation_->deliver({.choice = choice_, .output = output, .finish = std::nullopt}); }
+  void on_finish(const engine::Finish& finish) override { generation_->deliver({.choice = choice_, .output = {}, .finish = finish}); }
 
  private:
   std::shared_ptr<Generation> generation_;
@@ -92,7 +92,7 @@ void Generation::handle(Event& event) {
   std::string bytes;
   if (!event.finish) {
     const bool first = first_output_ == Clock::time_point{};
-    last_output_ = Clock::now();
+    last_output_ = event.time;
     if (first) first_output_ = last_output_;
     tokens_after_first_ += static_cast<int64_t>(event.output.tokens.size()) - (first ? 1 : 0);
     bytes = start_.answer->on_output(event.choice, event.output);

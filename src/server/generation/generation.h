@@ -1,6 +1,7 @@
 #pragma once
-// Drives one request through the engine: submits its choices, carries their outputs from the engine's thread to the I/O thread, writes the
-// answer, and cancels everything when the client goes away. Lives on the I/O thread, but for the sinks.
+// Drives one request through the engine: submits its choices, carries their outputs from the engine's thread to the I/O
+// thread, writes the answer, and cancels everything when the client goes away. Lives on the I/O thread, but for the
+// sinks.
 
 #include <chrono>
 #include <functional>
@@ -19,8 +20,8 @@ namespace cove::server {
 // What the metrics and the access log want to know of a finished generation.
 struct GenerationReport {
   AnswerUsage usage;
-  double first_token_s = -1;      // since the request arrived; -1 = none came
-  double per_token_s = -1;        // mean time of the later tokens
+  double first_token_s = -1;  // since the request arrived; -1 = none came
+  double per_token_s = -1;    // mean time of the later tokens
   double total_s = 0;
   enum class End : uint8_t { kComplete, kAborted, kFailed } end = End::kComplete;
   std::string finish_reason;
@@ -49,6 +50,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     size_t choice = 0;
     engine::Output output;
     std::optional<engine::Finish> finish;
+    std::chrono::steady_clock::time_point time = std::chrono::steady_clock::now();  // on the engine's thread
   };
 
   bool submit_all();

@@ -2,8 +2,8 @@
 
 #include <random>
 
-#include <boost/json.hpp>
 #include <fmt/format.h>
+#include <boost/json.hpp>
 
 namespace cove::server {
 namespace {
@@ -47,7 +47,8 @@ ApiResult<engine::Request> request_of(const ServedModel& model, const Generation
     }
   }
   for (const int32_t token : fields.stop_tokens) {
-    if (token >= vocab) return refuse(ApiErrorKind::kInvalidValue, "stop_token_ids", fmt::format("token {} does not exist", token));
+    if (token >= vocab)
+      return refuse(ApiErrorKind::kInvalidValue, "stop_token_ids", fmt::format("token {} does not exist", token));
   }
   engine::Request request;
   request.tokens_max = fields.tokens_max.value_or(0);
@@ -59,21 +60,27 @@ ApiResult<engine::Request> request_of(const ServedModel& model, const Generation
   return request;
 }
 
-std::optional<ApiError> check_length(const ServedModel& model, size_t prompt_tokens, int32_t tokens_max, std::string_view param) {
+std::optional<ApiError> check_length(const ServedModel& model, size_t prompt_tokens, int32_t tokens_max,
+                                     std::string_view param) {
   const int64_t context = model.engine->model().context_max;
   const auto prompt = static_cast<int64_t>(prompt_tokens);
-  if (prompt == 0) return ApiError{ApiErrorKind::kInvalidValue, fmt::format("'{}' gives an empty prompt", param), std::string(param)};
+  if (prompt == 0)
+    return ApiError{ApiErrorKind::kInvalidValue, fmt::format("'{}' gives an empty prompt", param), std::string(param)};
   if (prompt >= context) {
-    return ApiError{ApiErrorKind::kContextLengthExceeded,
-                    fmt::format("this model's maximum context length is {} tokens, but the prompt alone has {}; shorten it", context, prompt),
-                    std::string(param)};
+    return ApiError{
+        ApiErrorKind::kContextLengthExceeded,
+        fmt::format("this model's maximum context length is {} tokens, but the prompt alone has {}; shorten it",
+                    context, prompt),
+        std::string(param)};
   }
   if (prompt + tokens_max > context) {
-    return ApiError{ApiErrorKind::kContextLengthExceeded,
-                    fmt::format("this model's maximum context length is {} tokens, but {} were asked for ({} in the prompt, {} in the "
-                                "answer); shorten the prompt or lower max_tokens",
-                                context, prompt + tokens_max, prompt, tokens_max),
-                    std::string(param)};
+    return ApiError{
+        ApiErrorKind::kContextLengthExceeded,
+        fmt::format(
+            "this model's maximum context length is {} tokens, but {} were asked for ({} in the prompt, {} in the "
+            "answer); shorten the prompt or lower max_tokens",
+            context, prompt + tokens_max, prompt, tokens_max),
+        std::string(param)};
   }
   return std::nullopt;
 }
@@ -120,14 +127,16 @@ json::object template_variables(const ServedModel& model, const ChatRequest& req
   return variables;
 }
 
-// The engine counts from the first generated token, so a limit makes sense only where the prompt has opened the thinking.
+// The engine counts from the first generated token, so a limit makes sense only where the prompt has opened the
+// thinking.
 ApiResult<std::optional<engine::ThinkingBudget>> thinking_budget(const ServedModel& model, const ChatRequest& request,
                                                                  text::ReasoningStart start) {
   const ThinkingFields& thinking = request.thinking;
   std::optional<int32_t> tokens = thinking.budget ? thinking.budget : thinking.effort_budget;
   if (thinking.enabled == false) tokens = 0;
   if (!tokens) return std::nullopt;
-  const bool possible = start == text::ReasoningStart::kInside && model.think_close_token && !model.think_close_tokens.empty();
+  const bool possible =
+      start == text::ReasoningStart::kInside && model.think_close_token && !model.think_close_tokens.empty();
   if (possible) return engine::ThinkingBudget{*tokens, *model.think_close_token, model.think_close_tokens};
   if (!thinking.budget || thinking.enabled == false) return std::nullopt;
   return refuse(ApiErrorKind::kUnsupportedParameter, "thinking_budget",
@@ -140,7 +149,8 @@ ApiResult<Prepared> prepare_chat(const ServedModel& model, const ChatRequest& re
   auto base = request_of(model, request.fields);
   if (!base) return tl::make_unexpected(base.error());
   if (model.chat_template == nullptr) {
-    return refuse(ApiErrorKind::kUnsupportedParameter, "messages", "this model has no chat template; use /v1/completions");
+    return refuse(ApiErrorKind::kUnsupportedParameter, "messages",
+                  "this model has no chat template; use /v1/completions");
   }
   const auto prompt = model.chat_template->render(template_variables(model, request), now_s);
   if (!prompt) {
@@ -172,11 +182,13 @@ ApiResult<Prepared> prepare_completion(const ServedModel& model, const Completio
     if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
       one.prompt = *ids;
     } else {
-      auto encoded = model.tokenizer->encode(std::get<std::string>(prompt), {.parse_special = true, .add_special = true});
+      auto encoded =
+          model.tokenizer->encode(std::get<std::string>(prompt), {.parse_special = true, .add_special = true});
       if (!encoded) return tl::make_unexpected(from_error(encoded.error()));
       one.prompt = std::move(*encoded);
     }
-    if (auto error = check_length(model, one.prompt.size(), one.tokens_max, "prompt")) return tl::make_unexpected(*error);
+    if (auto error = check_length(model, one.prompt.size(), one.tokens_max, "prompt"))
+      return tl::make_unexpected(*error);
     add_choices(one, request.fields.choices, prepared.requests);
   }
   return prepared;

@@ -1,6 +1,6 @@
 #pragma once
-// From a validated request to what the engine takes: render the template, tokenize, check lengths, fill in the model's defaults. CPU-heavy for
-// long prompts: called on the work queue, not on the I/O thread.
+// From a validated request to what the engine takes: render the template, tokenize, check lengths, fill in the model's
+// defaults. CPU-heavy for long prompts: called on the work queue, not on the I/O thread.
 
 #include <vector>
 

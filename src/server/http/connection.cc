@@ -69,11 +69,7 @@ struct Connection::Parser {
 };
 
 Connection::Connection(std::shared_ptr<ServerCore> core, Socket socket)
-    : core_(std::move(core)),
-      socket_(std::move(socket)),
-      event_(core_->io),
-      gate_(core_->io),
-      write_timer_(core_->io) {
+    : core_(std::move(core)), socket_(std::move(socket)), event_(core_->io), gate_(core_->io), write_timer_(core_->io) {
   core_->connections.insert(this);
   error_code ignored;
   const auto endpoint = socket_.remote_endpoint(ignored);
@@ -144,17 +140,18 @@ asio::awaitable<void> Connection::read_loop() {
 
 asio::awaitable<void> Connection::serve() {
   const auto self = shared_from_this();
-  while (co_await serve_one()) {
-  }
+  while (co_await serve_one()) {}
   close();
 }
 
 asio::awaitable<bool> Connection::wait_for_first_byte() {
   const auto deadline = Clock::now() + core_->options.idle_timeout;
   while (input_.empty()) {
-    if (eof_ || core_->closing || Clock::now() >= deadline) co_return false;
+    // While closing, a connection that was never used still gets one answer: probes must learn that the server drains.
+    if (eof_ || (core_->closing && used_) || Clock::now() >= deadline) co_return false;
     co_await wait_event(deadline);
   }
+  used_ = true;
   co_return true;
 }
 
@@ -178,8 +175,9 @@ asio::awaitable<bool> Connection::serve_one() {
       co_return false;
     }
     const auto exchange = std::make_shared<ExchangeState>(
-        std::move(request), Framing{.head_only = request.method == Method::kHead, .keep_alive = parser.http.keep_alive()},
-        ExchangeLimits{}, poster());
+        std::move(request),
+        Framing{.head_only = request.method == Method::kHead, .keep_alive = parser.http.keep_alive()}, ExchangeLimits{},
+        poster());
     exchange->respond(std::move(*refused));
     co_return co_await pump(exchange);
   }
@@ -271,7 +269,8 @@ asio::awaitable<bool> Connection::answer(Parser& parser, Request request) {
                         .chunked = parser.http.get().version() >= 11,
                         .keep_alive = parser.http.keep_alive() && !core_->closing};
   const auto exchange = std::make_shared<ExchangeState>(
-      std::move(request), framing, ExchangeLimits{.pending_bytes_max = core_->options.write_pending_bytes_max}, poster());
+      std::move(request), framing, ExchangeLimits{.pending_bytes_max = core_->options.write_pending_bytes_max},
+      poster());
   exchange->attach([this] { wake(); });
   exchange_ = exchange;
   core_->handler->handle(exchange);
@@ -326,8 +325,8 @@ asio::awaitable<void> Connection::send_and_linger(Response response, Request req
   co_await linger();
 }
 
-// Closing with unread input would make the kernel reset the connection and may take the answer from the client, so what still
-// comes is read and thrown away for a while.
+// Closing with unread input would make the kernel reset the connection and may take the answer from the client, so what
+// still comes is read and thrown away for a while.
 asio::awaitable<void> Connection::linger() {
   discard_ = true;
   input_.clear();

@@ -1,6 +1,7 @@
 #pragma once
-// One TCP connection: a reader coroutine that never stops watching the peer, and a serving coroutine that parses, hands over and writes.
-// Included by server.cc and connection.cc only: the two files that see Asio. Everything runs on the I/O thread.
+// One TCP connection: a reader coroutine that never stops watching the peer, and a serving coroutine that parses, hands
+// over and writes. Included by server.cc and connection.cc only: the two files that see Asio. Everything runs on the
+// I/O thread.
 
 #include <memory>
 #include <optional>
@@ -25,7 +26,7 @@ struct ServerCore {
   Handler* handler = nullptr;
   boost::asio::io_context io{1};
   std::set<Connection*> connections;
-  bool closing = false;              // no keep-alive any more
+  bool closing = false;                               // no keep-alive any more
   std::string scratch = std::string(64 << 10, '\0');  // every read goes through it
 };
 
@@ -65,14 +66,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::shared_ptr<ServerCore> core_;
   Socket socket_;
   std::string peer_;
-  boost::asio::steady_timer event_;        // wakes serve(): input came, output is due, the peer is gone
-  boost::asio::steady_timer gate_;         // wakes read_loop() when it paused on a full input_
+  boost::asio::steady_timer event_;  // wakes serve(): input came, output is due, the peer is gone
+  boost::asio::steady_timer gate_;   // wakes read_loop() when it paused on a full input_
   boost::asio::steady_timer write_timer_;
-  std::string input_;                      // read but not parsed
+  std::string input_;  // read but not parsed
   std::shared_ptr<ExchangeState> exchange_;
-  std::shared_ptr<void> context_;          // of the request whose body is being read
+  std::shared_ptr<void> context_;  // of the request whose body is being read
   bool eof_ = false;
-  bool discard_ = false;                   // lingering: what comes is thrown away
+  bool used_ = false;     // a request has begun on it
+  bool discard_ = false;  // lingering: what comes is thrown away
 };
 
 }  // namespace cove::http

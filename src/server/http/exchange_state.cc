@@ -60,7 +60,8 @@ void ExchangeState::start_stream(Response head, StreamOptions options) {
   stream_ = std::move(options);
   streaming_ = true;
   if (!framing_.chunked) framing_.keep_alive = false;
-  pending_ += response_head(head, {.keep_alive = framing_.keep_alive, .chunked = framing_.chunked, .with_length = false});
+  pending_ +=
+      response_head(head, {.keep_alive = framing_.keep_alive, .chunked = framing_.chunked, .with_length = false});
   wake();
 }
 

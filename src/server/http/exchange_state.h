@@ -1,6 +1,6 @@
 #pragma once
-// The Exchange that a connection hands to its handler: collects the answer's bytes, framed, until the connection writes them. It knows no
-// network: the connection lends it a way to be woken. I/O thread only, but for post().
+// The Exchange that a connection hands to its handler: collects the answer's bytes, framed, until the connection writes
+// them. It knows no network: the connection lends it a way to be woken. I/O thread only, but for post().
 
 #include <chrono>
 #include <functional>
@@ -16,8 +16,8 @@ struct ExchangeLimits {
 
 // What of the request decides how the answer is framed.
 struct Framing {
-  bool head_only = false;   // HEAD: everything but the body
-  bool chunked = true;      // HTTP/1.1; an HTTP/1.0 stream ends with the connection
+  bool head_only = false;  // HEAD: everything but the body
+  bool chunked = true;     // HTTP/1.1; an HTTP/1.0 stream ends with the connection
   bool keep_alive = true;
 };
 

@@ -28,7 +28,8 @@ TEST(Http, pipelined_requests_are_answered_in_order) {
   TestClient client(server.port());
   client.send(server.request_text("POST", "/v1/chat/completions", TestServer::chat("say:first")) +
               server.request_text("GET", "/v1/models", "") +
-              server.request_text("POST", "/v1/chat/completions", TestServer::chat("say:third")) + "GET /livez HTTP/1.1\r\n\r\n");
+              server.request_text("POST", "/v1/chat/completions", TestServer::chat("say:third")) +
+              "GET /livez HTTP/1.1\r\n\r\n");
   EXPECT_NE(client.reply().body.find("first"), std::string::npos);
   EXPECT_NE(client.reply().body.find("\"list\""), std::string::npos);
   EXPECT_NE(client.reply().body.find("third"), std::string::npos);
@@ -61,7 +62,9 @@ TEST(Http, chunked_bodies_and_expect_continue_are_understood) {
 TEST(Http, head_has_the_length_but_no_body_and_options_lists_methods) {
   TestServer server;
   TestClient client(server.port());
-  client.send("HEAD /livez HTTP/1.1\r\n\r\nOPTIONS /v1/chat/completions HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\nConnection: close\r\n\r\n");
+  client.send(
+      "HEAD /livez HTTP/1.1\r\n\r\nOPTIONS /v1/chat/completions HTTP/1.1\r\n\r\nGET /livez HTTP/1.1\r\nConnection: "
+      "close\r\n\r\n");
   ASSERT_TRUE(client.receive_until("\r\n\r\n"));
   ASSERT_TRUE(client.at_end());
   const std::string& all = client.received();
@@ -87,10 +90,13 @@ TEST(Http, unknown_paths_and_methods_are_json_errors) {
 TEST(Http, broken_requests_get_400_and_the_server_lives_on) {
   TestServer server;
   for (const std::string& bytes :
-       {std::string("\x16\x03\x01\x02\x00 hello tls\r\n\r\n"), std::string("GET\r\n\r\n"), std::string("GET / HTTP/1.1\r\nbad header\r\n\r\n"),
-        std::string("POST /v1/models HTTP/1.1\r\nContent-Length: x\r\n\r\n"), std::string("POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"),
+       {std::string("\x16\x03\x01\x02\x00 hello tls\r\n\r\n"), std::string("GET\r\n\r\n"),
+        std::string("GET / HTTP/1.1\r\nbad header\r\n\r\n"),
+        std::string("POST /v1/models HTTP/1.1\r\nContent-Length: x\r\n\r\n"),
+        std::string("POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n"),
         std::string("POST / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"),
-        std::string("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"), std::string("GET / HTTP/9.9\r\n\r\n")}) {
+        std::string("POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n"),
+        std::string("GET / HTTP/9.9\r\n\r\n")}) {
     TestClient client(server.port());
     client.send(bytes);
     const TestReply reply = client.reply();
@@ -104,7 +110,8 @@ TEST(Http, broken_requests_get_400_and_the_server_lives_on) {
 TEST(Http, bad_chunks_are_refused) {
   TestServer server;
   TestClient client(server.port());
-  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n");
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key +
+              "\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n");
   EXPECT_EQ(client.reply().status, 400);
 }
 
@@ -121,7 +128,8 @@ TEST(Http, an_endless_head_gets_431) {
 TEST(Http, a_hundred_megabytes_are_refused_by_their_declared_length) {
   TestServer server;
   TestClient client(server.port());
-  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: 104857600\r\n\r\n");
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key +
+              "\r\nContent-Length: 104857600\r\n\r\n");
   const std::string megabyte(1 << 20, 'a');
   for (int i = 0; i < 100; ++i) {
     if (!client.send(megabyte)) break;
@@ -135,7 +143,8 @@ TEST(Http, a_hundred_megabytes_are_refused_by_their_declared_length) {
 TEST(Http, a_hundred_megabytes_in_chunks_are_refused_when_they_pass_the_limit) {
   TestServer server;
   TestClient client(server.port());
-  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nTransfer-Encoding: chunked\r\n\r\n");
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key +
+              "\r\nTransfer-Encoding: chunked\r\n\r\n");
   const std::string chunk = "100000\r\n" + std::string(1 << 20, 'a') + "\r\n";
   for (int i = 0; i < 100; ++i) {
     if (!client.send(chunk)) break;
@@ -167,7 +176,8 @@ TEST(Http, slow_heads_and_bodies_time_out) {
   }
   EXPECT_EQ(drip.reply().status, 408) << "the limit is for the whole head, not from byte to byte";
   TestClient slow_body(server.port());
-  slow_body.send("POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: 10\r\n\r\n{");
+  slow_body.send("POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key +
+                 "\r\nContent-Length: 10\r\n\r\n{");
   EXPECT_EQ(slow_body.reply().status, 408);
   TestClient idle(server.port());
   EXPECT_TRUE(idle.at_end()) << "an idle connection is closed without a word";
@@ -201,7 +211,8 @@ TEST(Http, a_client_that_goes_away_stops_its_work_streamed_or_not) {
 
 TEST(Http, a_disconnect_after_any_byte_leaves_nothing_behind) {
   TestServer server;
-  const std::string bytes = server.request_text("POST", "/v1/chat/completions", TestServer::chat("forever", R"("stream":true,"n":2)"));
+  const std::string bytes =
+      server.request_text("POST", "/v1/chat/completions", TestServer::chat("forever", R"("stream":true,"n":2)"));
   for (size_t cut = 0; cut <= bytes.size(); cut += 7) {
     TestClient client(server.port());
     client.send(bytes.substr(0, cut));
@@ -218,8 +229,8 @@ TEST(Http, http_1_0_streams_end_with_the_connection) {
   TestServer server;
   TestClient client(server.port());
   const std::string body = TestServer::chat("say:old", R"("stream":true)");
-  client.send("POST /v1/chat/completions HTTP/1.0\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: " + std::to_string(body.size()) +
-              "\r\n\r\n" + body);
+  client.send("POST /v1/chat/completions HTTP/1.0\r\nAuthorization: Bearer " + server.user_key +
+              "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
   EXPECT_TRUE(client.at_end());
   EXPECT_EQ(client.received().find("Transfer-Encoding"), std::string::npos);
   EXPECT_TRUE(client.received().ends_with("data: [DONE]\n\n"));
@@ -231,7 +242,8 @@ TEST(Http, a_thousand_streams_share_one_io_thread) {
   TestServer server(options);
   constexpr size_t kStreams = 1000;
   std::vector<std::unique_ptr<TestClient>> clients;
-  const std::string bytes = server.request_text("POST", "/v1/chat/completions", TestServer::chat("forever", R"("stream":true,"max_tokens":20)"));
+  const std::string bytes = server.request_text("POST", "/v1/chat/completions",
+                                                TestServer::chat("forever", R"("stream":true,"max_tokens":20)"));
   for (size_t i = 0; i < kStreams; ++i) {
     clients.push_back(std::make_unique<TestClient>(server.port()));
     ASSERT_TRUE(clients.back()->connected()) << i;
@@ -267,7 +279,8 @@ TEST(Http, a_port_in_use_is_named) {
   options.port = server.port();
   const auto second = http::Server::create(options, *server.gateway);
   ASSERT_FALSE(second);
-  EXPECT_NE(second.error().message.find("is in use by another program; choose another one with --port"), std::string::npos);
+  EXPECT_NE(second.error().message.find("is in use by another program; choose another one with --port"),
+            std::string::npos);
   options.host = "nowhere.example";
   EXPECT_FALSE(http::Server::create(options, *server.gateway));
 }

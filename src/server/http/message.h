@@ -23,8 +23,8 @@ struct Request {
   std::string query;        // as sent, without '?'
   std::vector<Header> headers;
   std::string body;
-  std::string peer;         // address without port
-  bool expects_body = false;  // a body follows the head
+  std::string peer;               // address without port
+  bool expects_body = false;      // a body follows the head
   std::shared_ptr<void> context;  // the handler's own notes on this request, kept from check_head to done
 
   // The first header of that name, compared without case; empty when there is none.

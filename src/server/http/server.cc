@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include <fmt/format.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,7 +10,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/src.hpp>  // Beast's too
-#include <fmt/format.h>
 
 #include "base/log.h"
 #include "server/http/connection.h"
@@ -44,7 +44,8 @@ class ServerImpl final : public Server {
                                 core_->options.port, host));
     }
     if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
-    if (error) return failed(fmt::format("cannot listen on {} port {}: {}", host, core_->options.port, error.message()));
+    if (error)
+      return failed(fmt::format("cannot listen on {} port {}: {}", host, core_->options.port, error.message()));
     acceptor_.non_blocking(true, error);
     port_ = acceptor_.local_endpoint(error).port();
     return {};

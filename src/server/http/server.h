@@ -26,16 +26,16 @@ class Handler {
 
 struct ServerOptions {
   std::string host = "127.0.0.1";
-  uint16_t port = 8080;                               // 0 = a free one
+  uint16_t port = 8080;  // 0 = a free one
   size_t body_bytes_max = size_t{32} << 20;
   size_t head_bytes_max = 32 << 10;
-  size_t read_ahead_bytes_max = 64 << 10;             // pipelined bytes kept while an answer is being made
-  size_t write_pending_bytes_max = size_t{1} << 20;   // of a stream; a slower reader is cut off
+  size_t read_ahead_bytes_max = 64 << 10;            // pipelined bytes kept while an answer is being made
+  size_t write_pending_bytes_max = size_t{1} << 20;  // of a stream; a slower reader is cut off
   size_t connections_max = 8192;
-  std::chrono::milliseconds head_timeout{15'000};     // from its first byte
-  std::chrono::milliseconds body_timeout{60'000};     // the whole body
-  std::chrono::milliseconds idle_timeout{75'000};     // between requests
-  std::chrono::milliseconds write_timeout{30'000};    // without any progress
+  std::chrono::milliseconds head_timeout{15'000};   // from its first byte
+  std::chrono::milliseconds body_timeout{60'000};   // the whole body
+  std::chrono::milliseconds idle_timeout{75'000};   // between requests
+  std::chrono::milliseconds write_timeout{30'000};  // without any progress
 };
 
 class Server {

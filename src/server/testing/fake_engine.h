@@ -1,7 +1,8 @@
 #pragma once
-// A scripted engine for the server's tests: what a request's prompt says is what comes out. Header only; tests alone include it.
-//   "say:TEXT"      TEXT, one byte a token, then stop        "forever"     one token a step until cancelled or tokens_max
-//   "silent"        nothing until cancelled                  "fail"        one token, then an error
+// A scripted engine for the server's tests: what a request's prompt says is what comes out. Header only; tests alone
+// include it.
+//   "say:TEXT"      TEXT, one byte a token, then stop        "forever"     one token a step until cancelled or
+//   tokens_max "silent"        nothing until cancelled                  "fail"        one token, then an error
 // The tokenizer maps bytes to ids 0..255 and "</think>" to 256.
 
 #include <atomic>
@@ -53,7 +54,8 @@ class ByteTokenizer final : public text::Tokenizer {
   std::string bytes_;
 };
 
-// "role:content" of every message, one after the other; opens <think> when `think` is set. Refuses the role order "system" last.
+// "role:content" of every message, one after the other; opens <think> when `think` is set. Refuses the role order
+// "system" last.
 class PlainTemplate final : public text::ChatTemplate {
  public:
   Result<std::string> render(const json::object& variables, int64_t) const override {
@@ -151,7 +153,8 @@ class FakeEngine final : public engine::Engine {
     bool cancelled = false;
   };
 
-  // One token for every live request a step, as continuous batching does. Callbacks run without the lock, as in the real engine.
+  // One token for every live request a step, as continuous batching does. Callbacks run without the lock, as in the
+  // real engine.
   void loop() {
     std::unique_lock lock(mutex_);
     while (!stop_) {
@@ -200,7 +203,8 @@ class FakeEngine final : public engine::Engine {
     output.text = tokenizer_.token_bytes(token);
     if (live.request.sampling.top_logprobs >= 0) {
       output.logprobs.push_back({token, -0.5F, {}});
-      for (int i = 0; i < live.request.sampling.top_logprobs; ++i) output.logprobs[0].top.emplace_back('a' + i, -0.5F - static_cast<float>(i));
+      for (int i = 0; i < live.request.sampling.top_logprobs; ++i)
+        output.logprobs[0].top.emplace_back('a' + i, -0.5F - static_cast<float>(i));
     }
     ++live.done;
     const auto sink = live.sink;
@@ -210,7 +214,9 @@ class FakeEngine final : public engine::Engine {
     return true;
   }
 
-  std::vector<int32_t> script_tokens(const Live& live) const { return *tokenizer_.encode(std::string_view(live.script).substr(4), {}); }
+  std::vector<int32_t> script_tokens(const Live& live) const {
+    return *tokenizer_.encode(std::string_view(live.script).substr(4), {});
+  }
 
   std::chrono::microseconds step_;
   ByteTokenizer tokenizer_;

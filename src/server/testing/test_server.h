@@ -1,5 +1,6 @@
 #pragma once
-// A real listening server over the fake engine, and a raw-socket client that can misbehave. Header only; tests alone include it.
+// A real listening server over the fake engine, and a raw-socket client that can misbehave. Header only; tests alone
+// include it.
 
 #include <cstring>
 #include <functional>
@@ -21,7 +22,8 @@
 namespace cove::server::testing {
 
 // Waits until `condition` holds, at most `limit`.
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+inline bool eventually(const std::function<bool()>& condition,
+                       std::chrono::milliseconds limit = std::chrono::seconds(10)) {
   const auto deadline = std::chrono::steady_clock::now() + limit;
   while (std::chrono::steady_clock::now() < deadline) {
     if (condition()) return true;
@@ -81,8 +83,7 @@ class TestClient {
     return true;
   }
   bool at_end(std::chrono::milliseconds limit = std::chrono::seconds(10)) {
-    while (receive(limit)) {
-    }
+    while (receive(limit)) {}
     char byte = 0;
     return ::recv(fd_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0 || errno == ECONNRESET;
   }
@@ -101,8 +102,7 @@ class TestClient {
       read_chunks(reply);
     } else if (const size_t at = reply.head.find("Content-Length: "); at != std::string::npos) {
       const size_t length = std::stoul(reply.head.substr(at + 16));
-      while (received_.size() < length && receive()) {
-      }
+      while (received_.size() < length && receive()) {}
       reply.body = received_.substr(0, length);
       received_.erase(0, length);
     }
@@ -115,8 +115,7 @@ class TestClient {
       if (!receive_until("\r\n")) return;
       const size_t line = received_.find("\r\n");
       const size_t size = std::stoul(received_.substr(0, line), nullptr, 16);
-      while (received_.size() < line + 2 + size + 2 && receive()) {
-      }
+      while (received_.size() < line + 2 + size + 2 && receive()) {}
       reply.body += received_.substr(line + 2, size);
       received_.erase(0, line + 2 + size + 2);
       if (size == 0) return;
@@ -169,23 +168,32 @@ class TestServer {
   }
   uint16_t port() const { return server->port(); }
 
-  std::string request_text(std::string_view method, std::string_view path, std::string_view body, std::string_view extra = {}) const {
-    std::string text = std::string(method) + " " + std::string(path) + " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + user_key + "\r\n";
+  std::string request_text(std::string_view method, std::string_view path, std::string_view body,
+                           std::string_view extra = {}) const {
+    std::string text = std::string(method) + " " + std::string(path) +
+                       " HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " + user_key + "\r\n";
     text += extra;
-    if (!body.empty()) text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+    if (!body.empty())
+      text += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
     return text + "\r\n" + std::string(body);
   }
-  TestReply call(std::string_view method, std::string_view path, std::string_view body = {}, std::string_view extra = {}) const {
+  TestReply call(std::string_view method, std::string_view path, std::string_view body = {},
+                 std::string_view extra = {}) const {
     TestClient client(port());
     client.send(request_text(method, path, body, extra));
     return client.reply();
   }
   // A chat request with one user message.
   static std::string chat(std::string_view content, std::string_view more = {}) {
-    return R"({"messages":[{"role":"user","content":")" + std::string(content) + R"("}])" + (more.empty() ? "" : ",") + std::string(more) + "}";
+    return R"({"messages":[{"role":"user","content":")" + std::string(content) + R"("}])" + (more.empty() ? "" : ",") +
+           std::string(more) + "}";
   }
-  TestReply ask(std::string_view content, std::string_view more = {}) const { return call("POST", "/v1/chat/completions", chat(content, more)); }
-  bool all_released() { return eventually([this] { return engine.live() == 0; }); }
+  TestReply ask(std::string_view content, std::string_view more = {}) const {
+    return call("POST", "/v1/chat/completions", chat(content, more));
+  }
+  bool all_released() {
+    return eventually([this] { return engine.live() == 0; });
+  }
 
   FakeEngine engine;
   PlainTemplate chat_template;

@@ -1,0 +1,242 @@
+// cove serve: the only place where configuration, engine and server meet.
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <future>
+#include <thread>
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "commands.h"
+#include "open_engine.h"
+#include "serve_banner.h"
+#include "serve_config.h"
+#include "serve_signals.h"
+#include "server/gateway.h"
+#include "server/http/server.h"
+
+namespace cove::app {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kPoll{50};
+
+struct Arguments {
+  StateFlags state;
+  std::optional<std::string> model, host, device;
+  std::optional<int64_t> port;
+};
+
+std::vector<std::pair<std::string, std::string>> overrides_of(const Arguments& arguments) {
+  std::vector<std::pair<std::string, std::string>> out;
+  if (arguments.model) out.emplace_back("model.path", *arguments.model);
+  if (arguments.host) out.emplace_back("server.host", *arguments.host);
+  if (arguments.device) out.emplace_back("engine.device", *arguments.device);
+  if (arguments.port) out.emplace_back("server.port", std::to_string(*arguments.port));
+  return out;
+}
+
+// A thousand streams need a thousand descriptors; the usual soft limit is 1024.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(limit.rlim_max, 65536);
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+http::ServerOptions server_options(const Config& config) {
+  http::ServerOptions options;
+  options.host = config.string("server.host");
+  options.port = static_cast<uint16_t>(config.integer("server.port"));
+  options.body_bytes_max = static_cast<size_t>(config.integer("server.body_mb_max")) << 20;
+  return options;
+}
+
+OpenEngineOptions engine_options(const Config& config, const std::filesystem::path& model) {
+  OpenEngineOptions options;
+  options.model = model;
+  options.name = config.string("model.name");
+  options.device = config.string("engine.device");
+  options.engine.memory_fraction = config.number("engine.memory_fraction");
+  options.engine.batch_window_ms = config.integer("engine.batch_window_ms");
+  options.engine.batch_tokens_max = config.integer("engine.batch_tokens_max");
+  options.engine.sequences_max = config.integer("engine.sequences_max");
+  options.engine.kv_format = config.string("engine.kv_format");
+  options.engine.prefix_cache = config.boolean("engine.prefix_cache");
+  options.engine.queue_max = config.integer("limits.queue_max");
+  options.engine.context_max = config.integer("model.context_max");
+  return options;
+}
+
+server::ServedModelParts served_parts(const OpenedModel& opened) {
+  const SamplingDefaults& d = opened.defaults;
+  return {.engine = opened.engine.get(),
+          .tokenizer = opened.tokenizer.get(),
+          .chat_template = opened.chat_template.get(),
+          .name = opened.engine->model().name,
+          .aliases = {},
+          .defaults = {.temperature = d.temperature,
+                       .top_p = d.top_p,
+                       .top_k = d.top_k,
+                       .min_p = d.min_p,
+                       .repetition_penalty = d.repetition_penalty},
+          .bos_token = opened.bos_token,
+          .eos_token = opened.eos_token};
+}
+
+std::string base_url(const std::string& host, uint16_t port) {
+  const bool any = host == "0.0.0.0" || host == "::";
+  const bool v6 = host.find(':') != std::string::npos;
+  return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port);
+}
+
+// Everything that lives as long as the process serves, in the order of construction.
+class Service {
+ public:
+  static Result<std::unique_ptr<Service>> create(ServeConfig config) {
+    std::unique_ptr<Service> service(new Service(std::move(config)));
+    TRY(service->open());
+    return service;
+  }
+
+  ~Service() {
+    if (server_ != nullptr) server_->stop();
+    if (io_thread_.joinable()) io_thread_.join();
+  }
+
+  // Serves until a stop signal. The first one drains, a second one ends at once.
+  Status run(StopSignals& signals) {
+    io_thread_ = std::thread([this] { server_->run(); });
+    TRY_ASSIGN(const bool ready, load(signals));
+    if (!ready) return {};
+    while (!signals.wait(milliseconds(3'600'000))) {}
+    drain(signals);
+    return {};
+  }
+
+ private:
+  explicit Service(ServeConfig config) : config_(std::move(config)) {}
+  const Config& values() const { return config_.values; }
+  bool open_to_all() const { return values().string("auth.mode") == "off"; }
+
+  Status open() {
+    const std::string& host = values().string("server.host");
+    if (open_to_all() && !http::is_loopback(host)) {
+      return invalid_argument(
+          fmt::format("auth.mode is off, which is only accepted on a loopback address, not on {}; set auth.mode to "
+                      "required or server.host to 127.0.0.1",
+                      host));
+    }
+    const std::string& wanted = values().string("model.path");
+    TRY_ASSIGN(model_path_, find_model(wanted.empty() ? std::nullopt : std::optional(wanted)));
+    TRY_ASSIGN(database_, storage::Database::open({.path = config_.database}));
+    keys_.emplace(*database_);
+    if (!open_to_all()) {
+      TRY_ASSIGN(new_key_, auth::ensure_admin_key(*keys_, key_path(), std::time(nullptr)));
+    }
+    using Aliases = MetricsRegistry::Aliases;
+    const server::GatewayOptions options{
+        .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
+        .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
+        .work = {}};
+    gateway_ = std::make_unique<server::Gateway>(options, &*keys_, sessions_);
+    TRY_ASSIGN(server_, http::Server::create(server_options(values()), *gateway_));
+    gateway_->set_server(server_.get());
+    url_ = base_url(host, server_->port());
+    return {};
+  }
+
+  std::filesystem::path key_path() const { return config_.data / "admin.key"; }
+
+  // False when a signal came first: loading cannot be interrupted, so the process ends where it is.
+  Result<bool> load(StopSignals& signals) {
+    fmt::print(stderr, "cove serve: listening on {}, loading {}\n", url_, model_path_.string());
+    const auto begin = Clock::now();
+    auto loading =
+        std::async(std::launch::async, [this] { return open_engine(engine_options(values(), model_path_)); });
+    while (loading.wait_for(milliseconds(0)) != std::future_status::ready) {
+      if (signals.wait(kPoll)) ::_exit(kDone);
+    }
+    auto opened = loading.get();
+    if (!opened) return opened.error();
+    model_ = std::move(*opened);
+    if (model_.chat_template == nullptr)
+      log::warn("serve.no_chat_template", {{"effect", "only /v1/completions works"}});
+    gateway_->set_model(server::serve_model(served_parts(model_), std::time(nullptr)));
+    Banner banner{.base_url = url_,
+                  .model = model_.engine->model(),
+                  .model_name = model_.engine->model().name,
+                  .loading_s = std::chrono::duration<double>(Clock::now() - begin).count(),
+                  .new_key = new_key_,
+                  .key_path = open_to_all() ? std::string() : key_path().string(),
+                  .login_code = open_to_all()
+                                    ? std::string()
+                                    : sessions_.create_code({.key_id = 0, .name = "admin", .role = auth::Role::kAdmin}),
+                  .data = config_.data.string()};
+    print_banner(banner);
+    return true;
+  }
+
+  void drain(StopSignals& signals) {
+    const int64_t limit_s = values().integer("server.drain_s");
+    log::info("serve.draining", {{"in_flight", gateway_->in_flight()}, {"limit_s", limit_s}});
+    gateway_->drain();
+    server_->stop_keep_alive();
+    const auto deadline = Clock::now() + std::chrono::seconds(limit_s);
+    while (Clock::now() < deadline && (gateway_->in_flight() > 0 || !model_.engine->idle())) {
+      if (signals.wait(kPoll)) {
+        log::warn("serve.stopped_at_once", {{"in_flight", gateway_->in_flight()}});
+        ::_exit(kDone);
+      }
+    }
+    log::info("serve.stopped", {{"cut_off", gateway_->in_flight()}});
+  }
+
+  // Destroyed from the bottom up: the server before the gateway it calls, the gateway's last work before the model it
+  // uses.
+  ServeConfig config_;
+  std::filesystem::path model_path_;
+  std::string url_;
+  OpenedModel model_;
+  std::unique_ptr<storage::Database> database_;
+  std::optional<auth::ApiKeys> keys_;
+  std::optional<std::string> new_key_;
+  auth::Sessions sessions_;
+  std::unique_ptr<server::Gateway> gateway_;
+  std::unique_ptr<http::Server> server_;
+  std::thread io_thread_;
+};
+
+int run(int argc, const char* const* argv) {
+  Arguments arguments;
+  Flags flags("serve", "serves a model over the OpenAI API, with a chat page");
+  flags.add("--model", arguments.model,
+            "a Hugging Face directory or a .gguf file (default: the shipped models/cove-mini)");
+  flags.add("--host", arguments.host, "address to listen on (default: 127.0.0.1)");
+  flags.add("--port", arguments.port, "port to listen on (default: 8080; 0 takes a free one)");
+  flags.add("--device", arguments.device, "auto, cpu or cuda");
+  add_state_flags(flags, arguments.state);
+  flags.footer(
+      "The configuration's keys can be overridden by the environment: COVE_SERVER_PORT=9000.\n"
+      "SIGTERM drains: running requests get server.drain_s seconds; a second signal ends at once.");
+  if (const auto code = flags.parse(argc, argv)) return *code;
+  auto config = load_config(arguments.state, overrides_of(arguments));
+  if (!config) return fail("serve", config.error().message);
+  StopSignals signals;
+  raise_descriptor_limit();
+  auto service = Service::create(std::move(*config));
+  if (!service) return fail("serve", service.error().message);
+  const Status status = (*service)->run(signals);
+  return status ? kDone : fail("serve", status.error().message);
+}
+
+}  // namespace
+
+extern const Command kServe{"serve", "serves a model over the OpenAI API, with a chat page", run};
+
+}  // namespace cove::app
