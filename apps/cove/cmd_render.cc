@@ -30,6 +30,9 @@ Result<Renderer> open_renderer(const std::filesystem::path& path) {
   Renderer renderer;
   std::string source;
   std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return make_error(ErrorCode::kNotFound, fmt::format("{}: there is no such file or directory", path.string()));
+  }
   if (std::filesystem::is_regular_file(path, ignored) && path.extension() != ".gguf") {
     TRY_ASSIGN(source, read_file(path, kTemplateBytesMax));
   } else {

@@ -229,9 +229,11 @@ class JsonPrinter {
     if (!style_.sort_keys) return entries;
     Budget budget(static_cast<int64_t>(entries.size()) * 64 + 1024);
     for (size_t i = 1; i < entries.size(); ++i) {
-      TRY(compare(entries[i - 1]->first, entries[i]->first, "<", budget));
+      TRY_ASSIGN(const int order, compare(entries[i - 1]->first, entries[i]->first, "<", budget));
+      if (order == kUnordered) return invalid_argument("a key that is NaN cannot be sorted");
     }
-    std::stable_sort(entries.begin(), entries.end(), [&](const auto* a, const auto* b) {
+    // Keys of one kind, all different: the order is total.
+    std::sort(entries.begin(), entries.end(), [&](const auto* a, const auto* b) {
       const Result<int> order = compare(a->first, b->first, "<", budget);
       return order && *order == -1;
     });

@@ -271,8 +271,7 @@ bool equals(const Value& a, const Value& b, Budget& budget) {
 
 Result<int> compare(const Value& a, const Value& b, std::string_view sign, Budget& budget) {
   budget.spend(1);
-  // Python answers every comparison with NaN by False; 2 is neither below, equal nor above.
-  if (is_nan(a) || is_nan(b)) return 2;
+  if (is_nan(a) || is_nan(b)) return kUnordered;  // Python then answers every comparison by False
   if (a.is_number() && b.is_number()) return compare_numbers(a, b);
   if (a.is_string() && b.is_string()) {
     const int order = a.as_string().compare(b.as_string());  // UTF-8 order is code point order

@@ -223,7 +223,10 @@ struct NamespaceObject final : Object {
 
 // Python's ==; 1 == 1.0 == True. Undefined equals Undefined.
 bool equals(const Value& a, const Value& b, Budget& budget);
-// Python's order: -1, 0, 1; the error is a TypeError ("'<' not supported between instances of 'str' and 'int'").
+// What compare() gives for NaN: neither below, equal nor above.
+inline constexpr int kUnordered = 2;
+// Python's order: -1, 0, 1 or kUnordered; the error is a TypeError ("'<' not supported between instances of 'str' and
+// 'int'").
 Result<int> compare(const Value& a, const Value& b, std::string_view sign, Budget& budget);
 // Errors: "unhashable type: 'list'".
 Status check_hashable(const Value& value);
