@@ -7,7 +7,8 @@
 namespace cove::text {
 namespace {
 
-constexpr uint32_t kMatchSteps = 50'000'000;
+constexpr uint32_t kMatchSteps = 10'000'000;
+constexpr uint32_t kMatchHeapKib = 64 * 1024;
 constexpr size_t kPatternBytesMax = 64 * 1024;
 constexpr size_t kJitStackBytesMax = 1 << 20;
 
@@ -134,6 +135,7 @@ struct MatchScratch {
   MatchScratch() {
     if (context == nullptr) return;
     pcre2_set_match_limit(context, kMatchSteps);
+    pcre2_set_heap_limit(context, kMatchHeapKib);
     if (stack != nullptr) pcre2_jit_stack_assign(context, nullptr, stack);
   }
   MatchScratch(const MatchScratch&) = delete;

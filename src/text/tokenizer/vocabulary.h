@@ -13,7 +13,7 @@ namespace cove::text {
 
 // Real vocabularies have up to a quarter of a million entries; what a hostile file names must not cost more memory than
 // this many.
-inline constexpr int64_t kTokenIdEnd = int64_t{1} << 22;
+inline constexpr int64_t kTokenIdEnd = int64_t{1} << 21;
 
 class Vocabulary {
  public:
