@@ -1,0 +1,285 @@
+#include "bench_model.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <numeric>
+
+#include <fmt/format.h>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "backends/cpu/cpu_backend.h"
+#include "base/json.h"
+#include "bench_weights.h"
+#include "model/decoder.h"
+
+namespace cove::app {
+namespace {
+
+constexpr int64_t kPageTokens = 16;
+constexpr int64_t kChunkTokens = 512;  // a longer prompt is computed in steps of this size, as the engine does
+constexpr int kPrefillRepeats = 3;
+constexpr int64_t kWarmUpSteps = 2;
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// A loaded model and a cache for some sequences that all have the same length.
+class Subject {
+ public:
+  static Result<std::unique_ptr<Subject>> create(const ModelBenchOptions& options, BenchWeights weights) {
+    auto subject = std::unique_ptr<Subject>(new Subject(std::move(weights)));
+    TRY_ASSIGN(subject->backend_, make_cpu_backend({.threads = options.threads, .isa = options.isa}));
+    const int64_t batch = *std::max_element(options.batches.begin(), options.batches.end());
+    const auto begin = std::chrono::steady_clock::now();
+    TRY_ASSIGN(subject->decoder_,
+               model::Decoder::load(subject->weights_.spec, subject->weights_.tensors, *subject->backend_,
+                                    {.batch_tokens_max = std::max(kChunkTokens, batch), .logit_rows_max = batch}));
+    subject->load_s_ = seconds_since(begin);
+    const DType cache_dtype = subject->weights_.format == "f32" ? DType::kF32 : DType::kBF16;
+    subject->pages_per_sequence_ = (options.prefill + options.decode + kWarmUpSteps) / kPageTokens + 1;
+    TRY_ASSIGN(subject->cache_, subject->backend_->make_kv_cache(
+                                    model::Decoder::kv_layout(subject->weights_.spec, kPageTokens, cache_dtype),
+                                    subject->pages_per_sequence_ * batch));
+    return subject;
+  }
+
+  // Computes positions [begin, begin + count) of the first `batch` sequences; seconds.
+  double step(int64_t batch, int64_t begin, int64_t count) {
+    tokens_.clear(), positions_.clear(), slots_.clear(), slices_.clear(), pages_.clear(), rows_.clear();
+    for (int64_t s = 0; s < batch; ++s) {
+      slices_.push_back({.token_begin = static_cast<int32_t>(tokens_.size()),
+                         .token_count = static_cast<int32_t>(count),
+                         .kv_length = static_cast<int32_t>(begin + count),
+                         .page_begin = static_cast<int32_t>(pages_.size())});
+      for (int64_t i = begin; i < begin + count; ++i) {
+        tokens_.push_back(static_cast<int32_t>((i * 7919 + s * 31) % weights_.spec.vocab));
+        positions_.push_back(static_cast<int32_t>(i));
+        slots_.push_back(static_cast<int32_t>(s * pages_per_sequence_ * kPageTokens + i));
+      }
+      for (int64_t p = 0; p < pages_per_sequence_; ++p)
+        pages_.push_back(static_cast<int32_t>(s * pages_per_sequence_ + p));
+      rows_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
+    }
+    const StepBatch batch_arrays = {.tokens = tokens_,
+                                    .positions = positions_,
+                                    .slots = slots_,
+                                    .sequences = slices_,
+                                    .page_table = pages_,
+                                    .logit_rows = rows_};
+    const auto started = std::chrono::steady_clock::now();
+    backend_->begin_step(batch_arrays);
+    (void)decoder_->forward(batch_arrays, *cache_);
+    (void)backend_->end_step();
+    return seconds_since(started);
+  }
+
+  double prefill(int64_t length) {
+    double seconds = 0;
+    for (int64_t begin = 0; begin < length; begin += kChunkTokens)
+      seconds += step(1, begin, std::min(kChunkTokens, length - begin));
+    return seconds;
+  }
+
+  const ModelSpec& spec() const { return weights_.spec; }
+  const BenchWeights& weights() const { return weights_; }
+  const KvCache& cache() const { return *cache_; }
+  uint64_t weight_bytes_read() const { return decoder_->bytes_read_per_step(); }
+  std::string device() const { return backend_->info().description; }
+  double load_s() const { return load_s_; }
+
+ private:
+  explicit Subject(BenchWeights weights) : weights_(std::move(weights)) {}
+
+  BenchWeights weights_;
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<model::Decoder> decoder_;
+  std::unique_ptr<KvCache> cache_;
+  int64_t pages_per_sequence_ = 0;
+  double load_s_ = 0;
+  std::vector<int32_t> tokens_, positions_, slots_, pages_, rows_;
+  std::vector<SequenceSlice> slices_;
+};
+
+// Operations of one sequence's step of `count` tokens that end at `length`: layers, attention, and the logits of one
+// row.
+double operations(const ModelSpec& spec, int64_t count, int64_t length) {
+  double sum = 2.0 * static_cast<double>(spec.hidden * spec.vocab);
+  for (const LayerSpec& layer : spec.layers) {
+    const int64_t q = layer.heads * layer.head_dim;
+    const int64_t kv = layer.kv_heads * layer.head_dim;
+    sum += 2.0 * static_cast<double>(count * (spec.hidden * (2 * q + 2 * kv) + 3 * spec.hidden * layer.ffn_dim));
+    const double seen = static_cast<double>(count) * (static_cast<double>(length) - static_cast<double>(count - 1) / 2);
+    sum += 4.0 * static_cast<double>(q) * seen;
+  }
+  return sum;
+}
+
+std::string arithmetic_of(const std::string& format, const CpuCeilings& ceilings) {
+  if (format == "q8_0" || format == "q4_0") return "int8";
+  return format == "bf16" && ceilings.bf16_gflops.all_threads > 0 ? "bf16" : "f32";
+}
+
+double better(double a, double b) { return std::max(a, b); }
+
+double compute_ceiling(const ModelBenchReport& report) {
+  const auto pick = [&](const CpuCeilings& c) {
+    return report.arithmetic == "int8"   ? c.int8_gops.all_threads
+           : report.arithmetic == "bf16" ? c.bf16_gflops.all_threads
+                                         : c.f32_gflops.all_threads;
+  };
+  return better(pick(report.before), pick(report.after));
+}
+
+ModelBenchRow measure_prefill(Subject& subject, int64_t length) {
+  std::vector<double> seconds;
+  for (int i = 0; i < kPrefillRepeats; ++i) seconds.push_back(subject.prefill(length));
+  const double s = median(seconds);
+  const double chunks = static_cast<double>((length + kChunkTokens - 1) / kChunkTokens);
+  return {.phase = "prefill",
+          .batch = 1,
+          .tokens = length,
+          .milliseconds = s * 1e3,
+          .tokens_per_s = static_cast<double>(length) / s,
+          .read_gb_s = chunks * static_cast<double>(subject.weight_bytes_read()) / s / 1e9,
+          .gops = operations(subject.spec(), length, length) / s / 1e9};
+}
+
+ModelBenchRow measure_decode(Subject& subject, const ModelBenchOptions& options, int64_t batch) {
+  const KvLayout& layout = subject.cache().layout;
+  const double kv_bytes = static_cast<double>(layout.page_bytes()) / static_cast<double>(layout.page_tokens);
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < options.decode + kWarmUpSteps; ++i) {
+    const double s = subject.step(batch, options.prefill + i, 1);
+    if (i >= kWarmUpSteps) seconds.push_back(s);
+  }
+  const double s = median(seconds);
+  const double length = static_cast<double>(options.prefill) + static_cast<double>(options.decode) / 2;
+  const double read = static_cast<double>(subject.weight_bytes_read()) + static_cast<double>(batch) * length * kv_bytes;
+  const auto rows = static_cast<double>(batch);
+  return {.phase = "decode",
+          .batch = batch,
+          .tokens = options.decode,
+          .milliseconds = s * 1e3,
+          .tokens_per_s = rows / s,
+          .read_gb_s = read / s / 1e9,
+          .gops = rows * operations(subject.spec(), 1, static_cast<int64_t>(length)) / s / 1e9};
+}
+
+Status check(const ModelBenchOptions& options) {
+  constexpr int64_t kTokensMax = 1 << 20;
+  if (options.prefill < 0 || options.prefill > kTokensMax || options.decode < 0 || options.decode > kTokensMax) {
+    return invalid_argument("--prefill and --decode take 0 to 1048576 tokens");
+  }
+  for (const int64_t batch : options.batches) {
+    if (batch < 1 || batch > 256) return invalid_argument("--batch takes sizes from 1 to 256, as in 1,4,8");
+  }
+  if (options.batches.empty()) return invalid_argument("--batch needs at least one size, as in 1,4,8");
+  return {};
+}
+
+boost::json::object pair_json(const CeilingPair& pair) {
+  return {{"one_thread", pair.one_thread}, {"all_threads", pair.all_threads}};
+}
+
+boost::json::object ceilings_json(const CpuCeilings& c) {
+  return {{"threads", c.threads},
+          {"isa", c.isa},
+          {"read_gb_s", pair_json(c.read_gbs)},
+          {"f32_gflop_s", pair_json(c.f32_gflops)},
+          {"bf16_gflop_s", pair_json(c.bf16_gflops)},
+          {"int8_gop_s", pair_json(c.int8_gops)}};
+}
+
+std::string ceilings_text(const char* when, const CpuCeilings& c) {
+  return fmt::format("  {:<7} {:>6.1f} {:>6.1f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}\n", when,
+                     c.read_gbs.one_thread, c.read_gbs.all_threads, c.f32_gflops.one_thread, c.f32_gflops.all_threads,
+                     c.bf16_gflops.one_thread, c.bf16_gflops.all_threads, c.int8_gops.one_thread,
+                     c.int8_gops.all_threads);
+}
+
+}  // namespace
+
+Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
+  TRY(check(options));
+  TRY_ASSIGN(BenchWeights weights, options.model.empty() ? random_bench_weights(options.shape, options.format)
+                                                         : open_bench_weights(options.model));
+  if (options.prefill + options.decode + kWarmUpSteps > weights.spec.context_max) {
+    return invalid_argument(fmt::format("prefill and decode together must stay below the model's context of {} tokens",
+                                        weights.spec.context_max));
+  }
+  const CeilingOptions ceiling_options = {.threads = options.threads, .isa = options.isa};
+  ModelBenchReport report;
+  TRY_ASSIGN(report.before, measure_cpu_ceilings(ceiling_options));
+  TRY_ASSIGN(const auto subject, Subject::create(options, std::move(weights)));
+  report.model = subject->weights().name;
+  report.format = subject->weights().format;
+  report.device = subject->device();
+  report.arithmetic = arithmetic_of(report.format, report.before);
+  report.parameters_read = active_parameters(subject->spec());
+  report.weight_bytes_read = subject->weight_bytes_read();
+  report.load_s = subject->load_s();
+  subject->step(1, 0, 1);  // first touch of mapped pages and of scratch
+  if (options.prefill > 0) report.rows.push_back(measure_prefill(*subject, options.prefill));
+  for (const int64_t batch : options.batches) {
+    if (options.decode > 0) report.rows.push_back(measure_decode(*subject, options, batch));
+  }
+  TRY_ASSIGN(report.after, measure_cpu_ceilings(ceiling_options));
+  for (ModelBenchRow& row : report.rows) {
+    row.read_share = row.read_gb_s / better(report.before.read_gbs.all_threads, report.after.read_gbs.all_threads);
+    row.compute_share = row.gops / compute_ceiling(report);
+  }
+  return report;
+}
+
+std::string report_text(const ModelBenchReport& report) {
+  std::string text = fmt::format("{}, {}, {:.2f} GB read a token ({:.2f} G parameters)\n{}, loaded in {:.1f} s\n\n",
+                                 report.model, report.format, static_cast<double>(report.weight_bytes_read) / 1e9,
+                                 static_cast<double>(report.parameters_read) / 1e9, report.device, report.load_s);
+  text += fmt::format("  phase    batch  tokens        ms     tok/s    GB/s  of ceiling     G{}/s  of {} ceiling\n",
+                      report.arithmetic == "int8" ? "OP" : "FLOP", report.arithmetic);
+  for (const ModelBenchRow& row : report.rows) {
+    text += fmt::format("  {:<8} {:>5} {:>7} {:>9.1f} {:>9.1f} {:>7.1f} {:>10.0f}% {:>9.0f} {:>10.0f}%\n", row.phase,
+                        row.batch, row.tokens, row.milliseconds, row.tokens_per_s, row.read_gb_s, row.read_share * 100,
+                        row.gops, row.compute_share * 100);
+  }
+  text += fmt::format(
+      "\nceilings measured in this run, 1 and {} threads:\n          read GB/s       f32 GFLOP/s     bf16 GFLOP/s    "
+      "int8 GOP/s\n",
+      report.before.threads);
+  return text + ceilings_text("before", report.before) + ceilings_text("after", report.after);
+}
+
+std::string report_json(const ModelBenchReport& report) {
+  boost::json::array rows;
+  for (const ModelBenchRow& row : report.rows) {
+    rows.push_back(boost::json::object{{"phase", row.phase},
+                                       {"batch", row.batch},
+                                       {"tokens", row.tokens},
+                                       {"ms", row.milliseconds},
+                                       {"tokens_per_s", row.tokens_per_s},
+                                       {"read_gb_s", row.read_gb_s},
+                                       {"read_share", row.read_share},
+                                       {"gop_s", row.gops},
+                                       {"compute_share", row.compute_share}});
+  }
+  return boost::json::serialize(boost::json::object{{"model", report.model},
+                                                    {"format", report.format},
+                                                    {"device", report.device},
+                                                    {"arithmetic", report.arithmetic},
+                                                    {"parameters_read", report.parameters_read},
+                                                    {"weight_bytes_read", report.weight_bytes_read},
+                                                    {"load_s", report.load_s},
+                                                    {"rows", std::move(rows)},
+                                                    {"ceilings_before", ceilings_json(report.before)},
+                                                    {"ceilings_after", ceilings_json(report.after)}});
+}
+
+}  // namespace cove::app

@@ -1,0 +1,59 @@
+#pragma once
+// Measures a model on a backend directly, without engine or server: prefill, decode at several batch sizes, and the
+// machine's ceilings in the same run, so that every figure comes with its share of what was possible. Called by
+// cmd_bench.cc.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backends/cpu/ceilings.h"
+#include "base/result.h"
+
+namespace cove::app {
+
+struct ModelBenchOptions {
+  std::filesystem::path model;  // a directory or .gguf; empty: random weights of `shape`
+  std::string shape;            // a name of known_models() that this version can run
+  std::string format = "bf16";  // of random weights
+  int64_t prefill = 512;
+  int64_t decode = 128;
+  std::vector<int64_t> batches = {1, 4, 8};
+  int threads = 0;
+  std::string isa;
+};
+
+struct ModelBenchRow {
+  std::string phase;         // "prefill", "decode"
+  int64_t batch = 1;         // sequences
+  int64_t tokens = 0;        // prompt tokens, or steps
+  double milliseconds = 0;   // median: of a whole prompt, or of one decode step
+  double tokens_per_s = 0;   // of all sequences together
+  double read_gb_s = 0;      // weights and cached keys and values that must be read, by 10^9 bytes
+  double gops = 0;           // a product and a sum count as two
+  double read_share = 0;     // of the reading ceiling, 0..1
+  double compute_share = 0;  // of the arithmetic ceiling for this format, 0..1
+};
+
+struct ModelBenchReport {
+  std::string model;
+  std::string format;
+  std::string device;
+  std::string arithmetic;  // which ceiling counts: "f32", "bf16", "int8"
+  int64_t parameters_read = 0;
+  uint64_t weight_bytes_read = 0;  // by one decode step
+  double load_s = 0;
+  CpuCeilings before;
+  CpuCeilings after;
+  std::vector<ModelBenchRow> rows;
+};
+
+// Errors: of opening and loading the model, kInvalidArgument for options, kFailedPrecondition when memory is short.
+Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options);
+
+std::string report_text(const ModelBenchReport& report);
+std::string report_json(const ModelBenchReport& report);
+
+}  // namespace cove::app

@@ -1,0 +1,33 @@
+#pragma once
+// Weights to bench with: a model's files, or random ones of a published shape for machines that do not have the model.
+// Used by bench_model.cc.
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/loading/model_files.h"
+#include "model/weights.h"
+#include "spec/model_spec.h"
+
+namespace cove::app {
+
+struct BenchWeights {
+  ModelSpec spec;
+  std::string name;
+  std::string format;
+  model::TensorLookup tensors;
+  std::shared_ptr<const void> keep;  // what `tensors` points into
+};
+
+Result<BenchWeights> open_bench_weights(const std::filesystem::path& path);
+
+// Random normal values of deviation 0.02 in `format` (f32, f16, bf16, q8_0, q4_0). kNotFound lists the shapes there
+// are.
+Result<BenchWeights> random_bench_weights(std::string_view shape, std::string_view format);
+
+}  // namespace cove::app

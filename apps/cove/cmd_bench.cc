@@ -1,0 +1,141 @@
+// cove bench: how fast a model runs here and what share of the machine that is; or, with --url, how fast a server
+// answers.
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "bench_model.h"
+#include "bench_url.h"
+#include "commands.h"
+#include "open_engine.h"
+
+namespace cove::app {
+namespace {
+
+struct Options {
+  std::string model;
+  std::string shape;
+  std::string format = "bf16";
+  int64_t prefill = 512;
+  int64_t decode = 128;
+  std::string batch = "1,4,8";
+  int64_t threads = 0;
+  std::string isa;
+  LoadOptions load;
+  std::string key_file;
+  bool json = false;
+};
+
+// "1,4,8"; empty on anything else.
+std::vector<int64_t> parse_sizes(const std::string& text) {
+  std::vector<int64_t> sizes;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    char* end = nullptr;
+    sizes.push_back(std::strtoll(part.c_str(), &end, 10));
+    if (part.empty() || *end != '\0') return {};
+  }
+  return sizes;
+}
+
+void add_flags(Flags& flags, Options& options) {
+  flags.add("MODEL", options.model, "a model directory or .gguf (default: the shipped model)");
+  flags.add("--shape", options.shape,
+            "instead of MODEL: random weights of this published shape, as in R1-Distill-Qwen-1.5B");
+  flags.add("--format", options.format, "with --shape: f32, f16, bf16, q8_0 or q4_0 (default: bf16)");
+  flags.add("--prefill", options.prefill, "prompt tokens (default: 512)");
+  flags.add("--decode", options.decode, "decode steps (default: 128)");
+  flags.add("--batch", options.batch, "numbers of sequences to decode at once (default: 1,4,8)");
+  flags.add("--threads", options.threads, "threads (default: one per physical core)");
+  flags.add("--isa", options.isa,
+            "force an instruction set: avx512_bf16, avx512, avx2, generic (default: $COVE_ISA, else the best)");
+  flags.add("--url", options.load.url,
+            "measure a running OpenAI-compatible server instead, as in http://127.0.0.1:8080");
+  flags.add("--rate", options.load.rate, "with --url: requests per second, Poisson arrivals (default: closed loop)");
+  flags.add("--concurrency", options.load.concurrency, "with --url: clients at once (default: 8)");
+  flags.add("--requests", options.load.requests, "with --url: requests in all (default: 64)");
+  flags.add("--prompt-words", options.load.prompt_words, "with --url: words of a prompt (default: 64)");
+  flags.add("--max-tokens", options.load.tokens_max, "with --url: tokens of an answer at most (default: 64)");
+  flags.add("--key-file", options.key_file, "with --url: file that holds the API key (default: $COVE_API_KEY)");
+  flags.add_switch("--json", options.json, "one JSON object instead of tables");
+  flags.footer(
+      "Examples:\n  cove bench models/cove-mini\n  cove bench --shape R1-Distill-Qwen-1.5B --format q8_0 --decode 32\n"
+      "  cove bench --url http://127.0.0.1:8080 --concurrency 32 --requests 256");
+}
+
+std::string from_environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr ? value : "";
+}
+
+Result<std::string> read_key(const Options& options) {
+  if (options.key_file.empty()) return from_environment("COVE_API_KEY");
+  std::FILE* file = std::fopen(options.key_file.c_str(), "r");
+  if (file == nullptr) return make_error(ErrorCode::kIo, fmt::format("{} cannot be read", options.key_file));
+  char line[512] = {};
+  const bool read = std::fgets(line, sizeof(line), file) != nullptr;
+  std::fclose(file);
+  std::string key = line;
+  while (!key.empty() && (key.back() == '\n' || key.back() == '\r' || key.back() == ' ')) key.pop_back();
+  if (!read || key.empty()) return make_error(ErrorCode::kIo, fmt::format("{} holds no key", options.key_file));
+  return key;
+}
+
+int bench_url(Options& options) {
+  Result<std::string> key = read_key(options);
+  if (!key) return fail("bench", key.error().message);
+  options.load.api_key = std::move(*key);
+  const Result<LoadReport> report = run_load(options.load);
+  if (!report) return fail("bench", report.error().message);
+  fmt::print("{}\n", options.json ? report_json(*report) : report_text(*report));
+  return report->failed == 0 ? kDone : kCouldNot;
+}
+
+int bench_model(const Options& options) {
+  ModelBenchOptions bench = {.model = {},
+                             .shape = options.shape,
+                             .format = options.format,
+                             .prefill = options.prefill,
+                             .decode = options.decode,
+                             .batches = parse_sizes(options.batch),
+                             .threads = static_cast<int>(options.threads),
+                             .isa = options.isa.empty() ? from_environment("COVE_ISA") : options.isa};
+  if (options.shape.empty()) {
+    const auto path = find_model(options.model.empty() ? std::nullopt : std::optional(options.model));
+    if (!path) return fail("bench", path.error().message);
+    bench.model = *path;
+  }
+  fmt::print(stderr, "measuring; this takes about a minute for a large model\n");
+  const Result<ModelBenchReport> report = run_model_bench(bench);
+  if (!report) {
+    fail("bench", report.error().message);
+    return report.error().code == ErrorCode::kInvalidArgument ? kWrongUsage : kCouldNot;
+  }
+  fmt::print("{}\n", options.json ? report_json(*report) : report_text(*report));
+  return kDone;
+}
+
+int run(int argc, const char* const* argv) {
+  Options options;
+  Flags flags("bench", "how fast a model runs here, or a server answers, against the machine's ceilings");
+  add_flags(flags, options);
+  if (const auto code = flags.parse(argc, argv)) return *code;
+  if (!options.model.empty() + !options.shape.empty() + !options.load.url.empty() > 1) {
+    fail("bench", "give one of MODEL, --shape and --url");
+    return kWrongUsage;
+  }
+  if (options.threads < 0 || options.threads > 1024) {
+    fail("bench", "--threads is 0 (automatic) to 1024");
+    return kWrongUsage;
+  }
+  return options.load.url.empty() ? bench_model(options) : bench_url(options);
+}
+
+}  // namespace
+
+const Command kBench{"bench", "how fast a model runs here, and what share of the machine that is", run};
+
+}  // namespace cove::app
