@@ -144,7 +144,13 @@ Refusal use_session(Gateway& gateway, Request& request, std::string_view cookie)
 
 Refusal authenticate(Gateway& gateway, Request& request) {
   RequestContext& context = context_of(request);
-  if (context.route->access == Access::kPublic) return std::nullopt;
+  if (context.route->access == Access::kPublic) {
+    // Another site must not sign its visitor in as somebody else.
+    if (request.method == Method::kPost && !same_origin(request)) {
+      return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
+    }
+    return std::nullopt;
+  }
   if (gateway.options().auth == AuthMode::kOff) {
     context.identity = {.key_id = 0, .name = "anonymous", .role = auth::Role::kAdmin};
     return std::nullopt;

@@ -106,6 +106,7 @@ class FakeEngine final : public engine::Engine {
     live.script = prompt.find("say:") == std::string::npos ? prompt : prompt.substr(prompt.rfind("say:"));
     if (const size_t tail = live.script.find("<think>\n"); tail != std::string::npos) live.script.resize(tail);
     live.request = std::move(request);
+    live.detokenizer = std::make_unique<text::StreamingDetokenizer>(tokenizer_);
     last_request = live.request;
     live_.emplace(id, std::move(live));
     wake_.notify_all();
@@ -151,6 +152,7 @@ class FakeEngine final : public engine::Engine {
     std::string script;
     size_t done = 0;  // tokens given
     bool cancelled = false;
+    std::unique_ptr<text::StreamingDetokenizer> detokenizer;
   };
 
   // One token for every live request a step, as continuous batching does. Callbacks run without the lock, as in the
@@ -200,7 +202,7 @@ class FakeEngine final : public engine::Engine {
     engine::Output output;
     const int32_t token = says ? script_tokens(live)[live.done] : 'x';
     output.tokens.push_back(token);
-    output.text = tokenizer_.token_bytes(token);
+    output.text = live.detokenizer->push(token);
     if (live.request.sampling.top_logprobs >= 0) {
       output.logprobs.push_back({token, -0.5F, {}});
       for (int i = 0; i < live.request.sampling.top_logprobs; ++i)

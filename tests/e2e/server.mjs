@@ -1,0 +1,89 @@
+// Starts `cove serve` for a test and stops it again. The model is COVE_E2E_MODEL, else models/cove-mini, else a tiny random one made of
+// tests/golden with a chat template of its own.
+import { spawn } from "node:child_process";
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+const binary = process.env.COVE_BIN ?? join(root, "build", "release", "cove");
+
+// As R1's: the prompt opens the thinking.
+const template = `{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}`;
+
+function randomModel() {
+  const folder = mkdtempSync(join(tmpdir(), "cove-e2e-model-"));
+  cpSync(join(root, "tests", "golden", "models", "qwen2_tied"), folder, { recursive: true });
+  writeFileSync(join(folder, "chat_template.jinja"), template);
+  return folder;
+}
+
+// The model's folder and whether its answers make sense.
+export function chooseModel() {
+  const wanted = process.env.COVE_E2E_MODEL ?? join(root, "models", "cove-mini");
+  if (existsSync(join(wanted, "model.safetensors")) || wanted.endsWith(".gguf")) return { path: wanted, trained: true };
+  if (process.env.COVE_E2E_MODEL) throw new Error(`there is no model at ${wanted}`);
+  return { path: randomModel(), trained: false };
+}
+
+export class Server {
+  // extra: { args, env, model }
+  static async start(extra = {}) {
+    const server = new Server();
+    const model = extra.model ?? chooseModel();
+    Object.assign(server, { trained: model.trained, modelPath: model.path, output: "", errors: "" });
+    server.data = extra.data ?? mkdtempSync(join(tmpdir(), "cove-e2e-data-"));
+    const args = ["serve", "--model", model.path, "--port", "0", "--data", server.data, ...(extra.args ?? [])];
+    server.process = spawn(binary, args, { env: { ...process.env, ...extra.env }, stdio: ["ignore", "pipe", "pipe"] });
+    server.exited = new Promise((resolve) => server.process.on("exit", (code, signal) => resolve(code ?? signal)));
+    server.process.stdout.on("data", (text) => (server.output += text));
+    server.process.stderr.on("data", (text) => (server.errors += text));
+    await server.until(() => /listening on (\S+),/.test(server.errors));
+    server.url = /listening on (\S+),/.exec(server.errors)[1];
+    if (!extra.doNotWait) await server.ready();
+    return server;
+  }
+
+  async until(condition, limitMs = 120_000) {
+    const deadline = Date.now() + limitMs;
+    let code;
+    this.exited.then((value) => (code = value));
+    while (!(await condition())) {
+      if (code !== undefined) throw new Error(`cove serve ended with ${code}:\n${this.errors}`);
+      if (Date.now() > deadline) throw new Error(`cove serve did not get there:\n${this.errors}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async ready() {
+    // The banner comes just after the server turned ready.
+    await this.until(() => /^try:/m.test(this.output));
+    if (existsSync(join(this.data, "admin.key"))) this.key = readFileSync(join(this.data, "admin.key"), "utf8").trim();
+    this.model = (await (await this.get("/v1/models")).json()).data[0].id;
+  }
+
+  get headers() {
+    return this.key ? { Authorization: `Bearer ${this.key}` } : {};
+  }
+  get(path, headers = this.headers) {
+    return fetch(this.url + path, { headers, redirect: "manual" });
+  }
+  post(path, body, options = {}) {
+    const text = typeof body === "string" ? body : JSON.stringify(body);
+    return fetch(this.url + path, { method: "POST", body: text, headers: { ...this.headers, "Content-Type": "application/json" }, ...options });
+  }
+  async metric(name) {
+    const text = await (await this.get("/metrics")).text();
+    const line = text.split("\n").find((l) => l.startsWith(name + " "));
+    return line === undefined ? undefined : Number(line.split(" ")[1]);
+  }
+
+  async stop(signal = "SIGTERM") {
+    this.process.kill(signal);
+    const code = await this.exited;
+    rmSync(this.data, { recursive: true, force: true });
+    if (this.modelPath.startsWith(tmpdir())) rmSync(this.modelPath, { recursive: true, force: true });
+    return code;
+  }
+}
