@@ -7,8 +7,9 @@ tools/build.sh dev check_house
 status=0
 tools/say.sh "formatting"
 tests/layers/check_format.sh || status=1
-tools/say.sh "layers and house rules"
+tools/say.sh "layers, house rules, links of the documents"
 build/dev/check_house . || status=1
+tests/layers/check_docs.sh || status=1
 if [ "${1:-}" = --all ]; then
   files=$(tools/our_files.sh | grep '\.cc$' || true)
 else
