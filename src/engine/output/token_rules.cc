@@ -4,8 +4,12 @@
 
 namespace cove::engine {
 
-TokenRules::TokenRules(const Request& request, const TokenRulesContext& context)
-    : request_(&request), vocab_(context.vocab), ends_(request.stop_tokens), thinking_(request.thinking.has_value()) {
+TokenRules::TokenRules(const Request& request, int64_t prompt_tokens, const TokenRulesContext& context)
+    : request_(&request),
+      prompt_tokens_(prompt_tokens),
+      vocab_(context.vocab),
+      ends_(request.stop_tokens),
+      thinking_(request.thinking.has_value()) {
   if (!request.ignore_eos) ends_.insert(ends_.end(), context.eos_ids.begin(), context.eos_ids.end());
   for (const auto& [token, bias] : request.sampling.logit_bias) bias_.push_back({.token = token, .bias = bias});
 }
@@ -46,7 +50,7 @@ SampleParams TokenRules::next(std::span<const int32_t> tokens) {
           .seed = sampling.seed,
           .position = static_cast<int64_t>(tokens.size()),
           .output_counts = counts_,
-          .prompt_tokens = tokens.first(request_->prompt.size()),
+          .prompt_tokens = tokens.first(static_cast<size_t>(prompt_tokens_)),
           .logit_bias = bias_,
           .allowed = allowed_,
           .top_logprobs = sampling.top_logprobs};

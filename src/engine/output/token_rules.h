@@ -21,7 +21,8 @@ struct TokenRulesContext {
 
 class TokenRules {
  public:
-  TokenRules(const Request& request, const TokenRulesContext& context);  // `request` outlives this
+  // `request` outlives this; its prompt is not looked at.
+  TokenRules(const Request& request, int64_t prompt_tokens, const TokenRulesContext& context);
   TokenRules(const TokenRules&) = delete;
   TokenRules& operator=(const TokenRules&) = delete;
 
@@ -37,6 +38,7 @@ class TokenRules {
   void forbid_ends();
 
   const Request* request_;
+  int64_t prompt_tokens_;
   int64_t vocab_;
   std::vector<int32_t> ends_;
   std::vector<LogitBias> bias_;

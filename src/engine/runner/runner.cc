@@ -29,7 +29,6 @@ void Runner::lay_out(const StepPlan& plan) {
   params_.clear();
   for (const PlannedSlice& slice : plan.slices) add_slice(slice);
   results_.resize(params_.size());
-  for (SampleResult& result : results_) result = {};
 }
 
 void Runner::add_slice(const PlannedSlice& slice) {

@@ -16,7 +16,7 @@ namespace cove::engine {
 
 struct Sequence {
   RequestId id = 0;  // ascending in order of arrival
-  Request request;
+  Request request;   // its prompt has moved to `tokens`
   std::shared_ptr<TokenSink> sink;
 
   std::vector<int32_t> tokens;  // prompt, then what was generated
@@ -34,9 +34,9 @@ struct Sequence {
       : id(sequence_id),
         request(std::move(wanted)),
         sink(std::move(to)),
-        tokens(request.prompt),
-        prompt_tokens(static_cast<int64_t>(request.prompt.size())),
-        rules(request, context),
+        tokens(std::move(request.prompt)),
+        prompt_tokens(static_cast<int64_t>(tokens.size())),
+        rules(request, prompt_tokens, context),
         output(tokenizer, request.stop) {}
   Sequence(const Sequence&) = delete;  // rules and sampling parameters point into request and tokens
   Sequence& operator=(const Sequence&) = delete;
