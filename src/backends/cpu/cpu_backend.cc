@@ -113,7 +113,7 @@ Result<std::unique_ptr<LinearWeight>> CpuBackend::load_linear(const LinearWeight
     Status known = supports({.kind = OpKind::kLinear, .dtype = part.weight.dtype, .in_features = part.weight.shape[1]});
     if (!known) return with_context(std::move(known).error(), desc.name);
   }
-  Result<std::unique_ptr<CpuLinear>> linear = load_cpu_linear(desc, kernels_);
+  Result<std::unique_ptr<CpuLinear>> linear = load_cpu_linear(desc, kernels_, pool_);
   if (!linear) return with_context(std::move(linear).error(), desc.name);
   linear_.reserve(**linear, LinearRunner::kRowsPerPass);
   return std::unique_ptr<LinearWeight>(std::move(*linear));

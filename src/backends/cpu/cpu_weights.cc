@@ -62,39 +62,43 @@ Status load_bias(CpuLinear& linear, const LinearWeightDesc& desc, const KernelTa
   return {};
 }
 
-// One panel of q8_0 or q4_0 rows (ggml's blocks) as BlockTileArgs describes it.
-void pack_block_panel(const std::byte* rows, int64_t row_count, const CpuLinear& linear, const KernelTable& kernels,
-                      std::byte* out) {
+// One panel of q8_0 or q4_0 rows (ggml's blocks) as BlockTileArgs describes it. Quants move in groups of four; the low
+// nibbles of q4_0 are inputs 0..15 of the block and the high ones 16..31, which are the panel's groups 0..3 and 4..7
+// already.
+void pack_block_panel(const Panel& panel, const CpuLinear& linear, const KernelTable& kernels, std::byte* out) {
   const bool is_q8 = linear.block_format == BlockFormat::kQ8;
-  const int64_t block_bytes = is_q8 ? 34 : 18;
+  const int64_t groups = is_q8 ? 8 : 4;
+  const int64_t block_bytes = 2 + groups * 4;
   const int64_t lanes = kernels.lanes;
-  const auto bias = static_cast<uint8_t>(kernels.q8_bias);
-  std::memset(out, 0, static_cast<size_t>(linear.panel_bytes));
+  const uint32_t flip =
+      is_q8 ? static_cast<uint32_t>(kernels.q8_bias) * 0x01010101U : 0;  // adding 128 is flipping the top bit
+  if (panel.row_count < lanes) std::memset(out, 0, static_cast<size_t>(linear.panel_bytes));
   for (int64_t block = 0; block < linear.in_features / kBlockInputs; ++block, out += lanes * block_bytes) {
-    for (int64_t lane = 0; lane < row_count; ++lane) {
-      const std::byte* from = rows + lane * linear.row_stride + block * block_bytes;
+    for (int64_t lane = 0; lane < panel.row_count; ++lane) {
+      const std::byte* from = panel.rows + lane * linear.row_stride + block * block_bytes;
       std::memcpy(out + lane * 2, from, 2);
-      std::byte* quants = out + lanes * 2;
-      if (is_q8) {
-        for (int64_t i = 0; i < kBlockInputs; ++i) {
-          quants[(i / 4 * lanes + lane) * 4 + i % 4] = from[2 + i] ^ static_cast<std::byte>(bias);
-        }
-      } else {
-        // Already low = inputs 0..15 and high = 16..31 of the block, which are the groups 0..3 and 4..7.
-        for (int64_t i = 0; i < 16; ++i) quants[(i / 4 * lanes + lane) * 4 + i % 4] = from[2 + i];
+      std::byte* quants = out + lanes * 2 + lane * 4;
+      for (int64_t group = 0; group < groups; ++group, quants += lanes * 4) {
+        uint32_t four;
+        std::memcpy(&four, from + 2 + group * 4, 4);
+        four ^= flip;
+        std::memcpy(quants, &four, 4);
       }
     }
   }
 }
 
-Status repack_blocks(CpuLinear& linear, const KernelTable& kernels) {
-  TRY_ASSIGN(linear.packed, AlignedBytes::allocate(linear.panels.size() * static_cast<size_t>(linear.panel_bytes)));
-  std::byte* out = linear.packed.data();
-  for (Panel& panel : linear.panels) {
-    pack_block_panel(panel.rows, panel.row_count, linear, kernels, out);
-    panel.rows = out;
-    out += linear.panel_bytes;
-  }
+Status repack_blocks(CpuLinear& linear, const KernelTable& kernels, ThreadPool& pool) {
+  const auto panels = static_cast<int64_t>(linear.panels.size());
+  TRY_ASSIGN(linear.packed, AlignedBytes::allocate(static_cast<size_t>(panels * linear.panel_bytes)));
+  pool.parallel_for(panels, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      Panel& panel = linear.panels[static_cast<size_t>(i)];
+      std::byte* out = linear.packed.data() + i * linear.panel_bytes;
+      pack_block_panel(panel, linear, kernels, out);
+      panel.rows = out;
+    }
+  });
   return {};
 }
 
@@ -131,7 +135,8 @@ void list_panels(CpuLinear& linear, const LinearWeightDesc& desc, int64_t lanes)
 
 }  // namespace
 
-Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc, const KernelTable& kernels) {
+Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc, const KernelTable& kernels,
+                                                   ThreadPool& pool) {
   COVE_CHECK_MSG(!desc.parts.empty(), desc.name);
   auto linear = std::make_unique<CpuLinear>();
   LinearWeightDesc parts = desc;
@@ -146,7 +151,7 @@ Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc,
   choose_path(*linear, linear->dtype, kernels);
   list_panels(*linear, parts, kernels.lanes);
   TRY(load_bias(*linear, parts, kernels));
-  if (is_block_format(linear->dtype)) TRY(repack_blocks(*linear, kernels));
+  if (is_block_format(linear->dtype)) TRY(repack_blocks(*linear, kernels, pool));
   linear->bytes_read = static_cast<uint64_t>(linear->row_stride) * static_cast<uint64_t>(linear->out_features);
   return linear;
 }

@@ -8,6 +8,7 @@
 
 #include "backends/cpu/isa/kernel_table.h"
 #include "backends/cpu/memory.h"
+#include "backends/cpu/thread_pool.h"
 #include "compute/backend.h"
 
 namespace cove::cpu {
@@ -34,6 +35,7 @@ struct CpuLinear final : LinearWeight {
   AlignedBytes packed;             // block formats, or mixed dtypes widened to f32
 };
 
-Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc, const KernelTable& kernels);
+Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc, const KernelTable& kernels,
+                                                   ThreadPool& pool);
 
 }  // namespace cove::cpu

@@ -4,15 +4,9 @@
 #include <algorithm>
 
 #include "compute/conformance/fixture.h"
+#include "compute/conformance/linear_rig.h"
 
 namespace cove::conformance {
-
-inline const std::vector<DType>& weight_dtypes() {
-  static const std::vector<DType> dtypes = {DType::kF32, DType::kF16, DType::kBF16, DType::kQ8_0, DType::kQ4_0};
-  return dtypes;
-}
-
-inline bool is_blocked(DType dtype) { return dtype_info(dtype).block_elements > 1; }
 
 TEST_P(BackendConformance, embed_looks_up_rows_of_every_format) {
   for (const DType dtype : weight_dtypes()) {
