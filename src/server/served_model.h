@@ -44,6 +44,7 @@ struct ServedModel : ServedModelParts {
   std::string fingerprint;                   // "fp_" and the beginning of the digest
   std::optional<int32_t> think_close_token;  // </think>, when it is one token
   std::vector<int32_t> think_close_tokens;   // what ends thinking early: "\n</think>\n\n"
+  std::vector<int32_t> no_thinking_tokens;   // what ends it before it began: "</think>\n\n"
 
   bool answers_to(const std::string& model_name) const;
 };

@@ -11,12 +11,12 @@ let server, api, ours, theirs;
 before(async () => {
   server = await Server.start();
   api = parse(readFileSync(join(root, "api", "openapi.yaml"), "utf8"));
-  ours = new Ajv2020({ strict: false, allErrors: true });
+  ours = new Ajv2020({ strict: false, allErrors: true, logger: false });
   ours.addSchema(api, "cove");
   const testdata = process.env.COVE_TESTDATA ?? join(root, "build", "testdata");
   const published = join(testdata, "api", "openai-subset.json");
   if (existsSync(published)) {
-    theirs = new Ajv2020({ strict: false, allErrors: true });
+    theirs = new Ajv2020({ strict: false, allErrors: true, logger: false });
     theirs.addSchema(nullable(JSON.parse(readFileSync(published, "utf8"))), "openai");
   } else if (process.env.CI === "true") {
     throw new Error(`${published} is missing`);

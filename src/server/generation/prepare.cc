@@ -137,7 +137,10 @@ ApiResult<std::optional<engine::ThinkingBudget>> thinking_budget(const ServedMod
   if (!tokens) return std::nullopt;
   const bool possible =
       start == text::ReasoningStart::kInside && model.think_close_token && !model.think_close_tokens.empty();
-  if (possible) return engine::ThinkingBudget{*tokens, *model.think_close_token, model.think_close_tokens};
+  if (possible) {
+    const auto& close = *tokens == 0 ? model.no_thinking_tokens : model.think_close_tokens;
+    return engine::ThinkingBudget{*tokens, *model.think_close_token, close};
+  }
   if (!thinking.budget || thinking.enabled == false) return std::nullopt;
   return refuse(ApiErrorKind::kUnsupportedParameter, "thinking_budget",
                 "this model's template does not open its thinking, so it cannot be limited to a number of tokens");
