@@ -89,7 +89,7 @@ struct Verified {
 Verified verify(const ModelReport& opened) {
   Verified verified;
   const engine::ModelFiles& model = *opened.model;
-  if (model.tokenizer == nullptr) verified.problems.emplace_back("tokenizer: the model has none that Cove can read");
+  if (model.tokenizer == nullptr) verified.problems.push_back("tokenizer: " + model.tokenizer_problem);
   if (!opened.template_problem.empty()) verified.problems.push_back("chat template: " + opened.template_problem);
   uint64_t total = 1;
   for (const TensorInfo& tensor : opened.tensors) total += tensor.bytes;

@@ -64,6 +64,8 @@ Status read_text(const fs::path& path, const GgufMetadata* metadata, const OpenM
     model.tokenizer = std::move(*tokenizer);
   } else if (options.tokenizer == Use::kRequired) {
     return with_context(std::move(tokenizer).error(), "tokenizer");
+  } else {
+    model.tokenizer_problem = tokenizer.error().message;
   }
   return {};
 }

@@ -39,9 +39,10 @@ class ModelFiles {
   ModelSpec spec;         // eos_ids: of config, generation config and tokenizer together
   std::unique_ptr<WeightSource> weights;
   std::map<std::string, std::string, std::less<>> container_names;  // by canonical name
-  std::unique_ptr<text::Tokenizer> tokenizer;                       // null when the model has none (Options::tokenizer)
-  std::string chat_template;                                        // Jinja source; empty when the model has none
-  std::string bos_token;                                            // texts, as templates want them; may be empty
+  std::unique_ptr<text::Tokenizer> tokenizer;  // null when the model has none that Cove reads (OpenModelOptions)
+  std::string tokenizer_problem;               // why not; empty otherwise
+  std::string chat_template;                   // Jinja source; empty when the model has none
+  std::string bos_token;                       // texts, as templates want them; may be empty
   std::string eos_token;
   GenerationDefaults generation;
   std::string digest;  // "sha256:..." over names, sizes and headers of the files: tells models apart, not bit flips
