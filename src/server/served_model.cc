@@ -45,6 +45,9 @@ std::shared_ptr<const ServedModel> serve_model(ServedModelParts parts, int64_t n
   model->fingerprint = "fp_" + digest.substr(0, std::min<size_t>(digest.size(), 12));
   if (model->chat_template != nullptr) model->tool_arguments = probe_tool_arguments(*model->chat_template);
   model->think_close_token = model->tokenizer->find_token(text::ReasoningFormat{}.close);
+  for (int32_t id = 0; id < model->tokenizer->vocab_size(); ++id) {
+    model->token_bytes_max = std::max(model->token_bytes_max, model->tokenizer->token_bytes(id).size());
+  }
   const std::string close = text::ReasoningFormat{}.close + "\n\n";
   if (auto ids = model->tokenizer->encode("\n" + close)) model->think_close_tokens = std::move(*ids);
   if (auto ids = model->tokenizer->encode(close)) model->no_thinking_tokens = std::move(*ids);

@@ -41,6 +41,7 @@ struct ServedModelParts {
 struct ServedModel : ServedModelParts {
   int64_t created_s = 0;
   ToolArguments tool_arguments = ToolArguments::kText;
+  size_t token_bytes_max = 0;                // of the vocabulary's longest token
   std::string fingerprint;                   // "fp_" and the beginning of the digest
   std::optional<int32_t> think_close_token;  // </think>, when it is one token
   std::vector<int32_t> think_close_tokens;   // what ends thinking early: "\n</think>\n\n"

@@ -85,6 +85,18 @@ std::optional<ApiError> check_length(const ServedModel& model, size_t prompt_tok
   return std::nullopt;
 }
 
+// Tokenizing megabytes only to refuse them would hold up everybody: what cannot fit even in the longest tokens is refused by its
+// size. Normalisation may shorten a text, but not to a quarter.
+std::optional<ApiError> check_size(const ServedModel& model, size_t bytes, std::string_view param) {
+  const auto context = static_cast<size_t>(model.engine->model().context_max);
+  const size_t per_token = 4 * std::max<size_t>(model.token_bytes_max, 1);
+  if (bytes / per_token <= context) return std::nullopt;
+  return ApiError{ApiErrorKind::kContextLengthExceeded,
+                  fmt::format("this model's maximum context length is {} tokens, but the prompt has {} bytes, at least {} tokens; shorten it", context,
+                              bytes, bytes / per_token),
+                  std::string(param)};
+}
+
 void add_choices(const engine::Request& request, int32_t choices, std::vector<engine::Request>& out) {
   for (int32_t i = 0; i < choices; ++i) {
     out.push_back(request);
@@ -160,6 +172,7 @@ ApiResult<Prepared> prepare_chat(const ServedModel& model, const ChatRequest& re
     return refuse(ApiErrorKind::kInvalidPrompt, "messages",
                   fmt::format("the model's chat template refused the messages: {}", prompt.error().message));
   }
+  if (auto error = check_size(model, prompt->size(), "messages")) return tl::make_unexpected(*error);
   auto ids = model.tokenizer->encode(*prompt, {.parse_special = true, .add_special = false});
   if (!ids) return tl::make_unexpected(from_error(ids.error()));
   if (auto error = check_length(model, ids->size(), base->tokens_max, "messages")) return tl::make_unexpected(*error);
@@ -186,7 +199,7 @@ ApiResult<Prepared> prepare_completion(const ServedModel& model, const Completio
       one.prompt = *ids;
     } else {
       auto encoded =
-          model.tokenizer->encode(std::get<std::string>(prompt), {.parse_special = true, .add_special = true});
+          model.tokenizer->encode(text, {.parse_special = true, .add_special = true});
       if (!encoded) return tl::make_unexpected(from_error(encoded.error()));
       one.prompt = std::move(*encoded);
     }

@@ -78,7 +78,17 @@ Connection::Connection(std::shared_ptr<ServerCore> core, Socket socket)
   socket_.non_blocking(true, ignored);
 }
 
-Connection::~Connection() { core_->connections.erase(this); }
+Connection::~Connection() {
+  count_body(0);
+  core_->connections.erase(this);
+}
+
+// This connection's request holds `bytes` of body from now on. False when all together hold too much.
+bool Connection::count_body(size_t bytes) {
+  core_->body_bytes += bytes - body_bytes_;
+  body_bytes_ = bytes;
+  return bytes == 0 || core_->body_bytes <= core_->options.bodies_bytes_max;
+}
 
 void Connection::start() {
   const auto self = shared_from_this();
@@ -230,6 +240,10 @@ asio::awaitable<bool> Connection::read_body(Parser& parser, Clock::time_point de
       co_await refuse(parser, status, message);
       co_return false;
     }
+    if (!count_body(parser.http.get().body().size())) {
+      co_await refuse(parser, 503, "the bodies of all requests together are too large at the moment");
+      co_return false;
+    }
     if (parser.http.is_done()) break;
     if (used > 0 && !input_.empty()) continue;
     if (eof_) co_return false;
@@ -303,6 +317,7 @@ asio::awaitable<bool> Connection::pump(std::shared_ptr<ExchangeState> exchange) 
   }
   exchange->detach();
   exchange_ = nullptr;
+  count_body(0);
   Outcome outcome = exchange->outcome();
   if (!delivered) outcome.complete = false;
   core_->handler->done(exchange->request(), outcome);

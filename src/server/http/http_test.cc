@@ -285,6 +285,52 @@ TEST(Http, a_port_in_use_is_named) {
   EXPECT_FALSE(http::Server::create(options, *server.gateway));
 }
 
+TEST(Http, bodies_together_are_bounded) {
+  TestServerOptions options;
+  options.http.bodies_bytes_max = 100'000;
+  TestServer server(options);
+  const std::string head = "POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: 90000\r\n\r\n";
+  TestClient first(server.port());
+  first.send(head + std::string(80'000, ' '));
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  TestClient second(server.port());
+  second.send(head + std::string(80'000, ' '));
+  EXPECT_EQ(second.reply().status, 503);
+  first.send(std::string(10'000, ' '));
+  EXPECT_EQ(first.reply().status, 400) << "read whole, and empty";
+  EXPECT_EQ(server.ask("say:x").status, 200) << "what was held is given back";
+}
+
+// A handler that begins a stream and then says nothing for a while.
+class SilentStream final : public http::Handler {
+ public:
+  std::optional<http::Response> check_head(http::Request&) override { return std::nullopt; }
+  void handle(std::shared_ptr<http::Exchange> exchange) override {
+    exchange->start_stream({.content_type = "text/event-stream", .headers = {}, .body = {}},
+                           {.idle_text = ": keep-alive\n\n", .idle_every = std::chrono::milliseconds(30)});
+  }
+  http::Response refuse(http::Request&, int status, std::string_view) override { return {.status = status, .headers = {}, .body = {}}; }
+  void done(const http::Request&, const http::Outcome& outcome) override { complete = outcome.complete; }
+  bool complete = true;
+};
+
+TEST(Http, a_silent_stream_is_kept_alive_with_comments) {
+  SilentStream handler;
+  http::ServerOptions options;
+  options.port = 0;
+  auto server = std::move(*http::Server::create(options, handler));
+  std::thread thread([&] { server->run(); });
+  {
+    TestClient client(server->port());
+    client.send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(client.receive_until("\r\n\r\n")) << "the head goes out at once";
+    EXPECT_TRUE(client.receive_until("e\r\n: keep-alive\n\n\r\ne\r\n: keep-alive\n\n\r\n"));
+  }
+  server->stop();
+  thread.join();
+  EXPECT_FALSE(handler.complete);
+}
+
 TEST(HttpMessage, decodes_paths_queries_and_cookies) {
   EXPECT_EQ(http::percent_decode("%41%zz%4"), "A%zz%4");
   EXPECT_EQ(http::query_value("a=1&key=sk%2Dx+y&b", "key"), "sk-x y");
