@@ -107,7 +107,8 @@ TEST(Chat, usage_comes_as_the_last_chunk_when_asked_for) {
   EXPECT_TRUE(chunks.back().at("choices").as_array().empty());
   EXPECT_EQ(chunks.back().at("usage").at("completion_tokens").as_int64(), 5);
   for (size_t i = 0; i + 1 < chunks.size(); ++i) EXPECT_TRUE(chunks[i].at("usage").is_null());
-  expect_error(server.ask("say:x", R"("stream_options":{"include_usage":true})"), 400, "invalid_value", "stream_options");
+  expect_error(server.ask("say:x", R"("stream_options":{"include_usage":true})"), 400, "invalid_value",
+               "stream_options");
 }
 
 TEST(Chat, reasoning_and_content_come_apart_and_streams_equal_whole_answers) {
@@ -145,7 +146,8 @@ TEST(Chat, thinking_budgets_reach_the_engine) {
   EXPECT_EQ(budget(R"("chat_template_kwargs":{"thinking":true},"reasoning_effort":"low")"), 1024);
   EXPECT_EQ(budget(R"("chat_template_kwargs":{"thinking":true},"reasoning_effort":"high")"), -1);
   EXPECT_EQ(budget(R"("chat_template_kwargs":{"thinking":true},"reasoning_effort":"none")"), 0);
-  EXPECT_EQ(budget(R"("reasoning_effort":"low")"), -1) << "a wish that a model without thinking cannot fulfil is dropped";
+  EXPECT_EQ(budget(R"("reasoning_effort":"low")"), -1)
+      << "a wish that a model without thinking cannot fulfil is dropped";
   expect_error(server.ask("say:x", R"("thinking_budget":5)"), 400, "unsupported_parameter", "thinking_budget");
   EXPECT_EQ(server.engine.last_request.sampling.temperature, 0.6F);
   EXPECT_EQ(server.engine.last_request.sampling.top_p, 0.95F);
@@ -164,7 +166,8 @@ TEST(Chat, several_choices_have_their_own_index_and_seed) {
 
 TEST(Chat, log_probabilities_match_the_content) {
   TestServer server;
-  const json::value whole = parse(server.ask("say:a</think>bc", R"("logprobs":true,"top_logprobs":2,"thinking":{"type":"enabled"})").body);
+  const json::value whole =
+      parse(server.ask("say:a</think>bc", R"("logprobs":true,"top_logprobs":2,"thinking":{"type":"enabled"})").body);
   const json::value& logprobs = whole.at("choices").at(0).at("logprobs");
   std::string content;
   for (const json::value& token : logprobs.at("content").as_array()) {
@@ -186,7 +189,8 @@ TEST(Chat, log_probabilities_match_the_content) {
 
 TEST(Chat, tool_calls_come_out_of_the_text) {
   TestServer server;
-  const std::string tools = R"("tools":[{"type":"function","function":{"name":"calc","parameters":{"type":"object"}}}])";
+  const std::string tools =
+      R"("tools":[{"type":"function","function":{"name":"calc","parameters":{"type":"object"}}}])";
   const std::string say = R"(say:<tool_call>{\"name\": \"calc\", \"arguments\": {\"x\": 1}}</tool_call>)";
   const json::value whole = parse(server.ask(say, tools).body);
   const json::value& choice = whole.at("choices").at(0);
@@ -206,25 +210,29 @@ TEST(Chat, tool_calls_come_out_of_the_text) {
 TEST(Chat, accepts_what_sdks_send_along) {
   TestServer server;
   EXPECT_EQ(server
-                .ask("say:x", R"("user":"u","metadata":{"a":"b"},"store":false,"service_tier":"auto","parallel_tool_calls":true,
+                .ask("say:x",
+                     R"("user":"u","metadata":{"a":"b"},"store":false,"service_tier":"auto","parallel_tool_calls":true,
                      "temperature":null,"stop":null,"tools":[],"response_format":{"type":"text"},"modalities":["text"],"model":"alias",
                      "logit_bias":{"5":-100},"unknown_field":{"x":[1]},"max_completion_tokens":10,"top_k":-1,"verbosity":"low")")
                 .status,
             200);
-  EXPECT_EQ(server
-                .call("POST", "/v1/chat/completions",
-                      R"({"messages":[{"role":"developer","content":"d"},{"role":"user","content":[{"type":"text","text":"a"}]},
+  EXPECT_EQ(
+      server
+          .call(
+              "POST", "/v1/chat/completions",
+              R"({"messages":[{"role":"developer","content":"d"},{"role":"user","content":[{"type":"text","text":"a"}]},
                       {"role":"assistant","content":"b","reasoning_content":"r","refusal":null,"tool_calls":null},
                       {"role":"assistant","content":null,"tool_calls":[{"id":"1","type":"function","function":{"name":"f","arguments":"{}"}}]},
                       {"role":"tool","tool_call_id":"1","content":"5"},{"role":"user","name":"bob","content":"say:x"}]})")
-                .status,
-            200);
+          .status,
+      200);
 }
 
 TEST(Chat, earlier_reasoning_does_not_reach_the_prompt) {
   TestServer server;
-  server.call("POST", "/v1/chat/completions",
-              R"({"messages":[{"role":"assistant","content":"<think>secret</think>\n\nopen","reasoning_content":"hidden"},
+  server.call(
+      "POST", "/v1/chat/completions",
+      R"({"messages":[{"role":"assistant","content":"<think>secret</think>\n\nopen","reasoning_content":"hidden"},
                               {"role":"user","content":"say:x"}]})");
   std::string prompt;
   for (const int32_t id : server.engine.last_request.prompt) prompt += server.engine.tokenizer().token_bytes(id);
@@ -247,12 +255,14 @@ TEST_P(ChatRefuses, names_the_parameter) {
 INSTANTIATE_TEST_SUITE_P(
     Parameters, ChatRefuses,
     ::testing::Values(
-        BadRequest{R"("temperature":2.1)", "invalid_value", "temperature"}, BadRequest{R"("temperature":-1)", "invalid_value", "temperature"},
-        BadRequest{R"("temperature":"hot")", "invalid_type", "temperature"}, BadRequest{R"("top_p":0)", "invalid_value", "top_p"},
-        BadRequest{R"("top_p":1.5)", "invalid_value", "top_p"}, BadRequest{R"("top_k":-2)", "invalid_value", "top_k"},
-        BadRequest{R"("min_p":2)", "invalid_value", "min_p"}, BadRequest{R"("n":0)", "invalid_value", "n"},
-        BadRequest{R"("n":1000)", "invalid_value", "n"}, BadRequest{R"("n":1.5)", "invalid_type", "n"},
-        BadRequest{R"("max_tokens":0)", "invalid_value", "max_tokens"}, BadRequest{R"("max_tokens":"9")", "invalid_type", "max_tokens"},
+        BadRequest{R"("temperature":2.1)", "invalid_value", "temperature"},
+        BadRequest{R"("temperature":-1)", "invalid_value", "temperature"},
+        BadRequest{R"("temperature":"hot")", "invalid_type", "temperature"},
+        BadRequest{R"("top_p":0)", "invalid_value", "top_p"}, BadRequest{R"("top_p":1.5)", "invalid_value", "top_p"},
+        BadRequest{R"("top_k":-2)", "invalid_value", "top_k"}, BadRequest{R"("min_p":2)", "invalid_value", "min_p"},
+        BadRequest{R"("n":0)", "invalid_value", "n"}, BadRequest{R"("n":1000)", "invalid_value", "n"},
+        BadRequest{R"("n":1.5)", "invalid_type", "n"}, BadRequest{R"("max_tokens":0)", "invalid_value", "max_tokens"},
+        BadRequest{R"("max_tokens":"9")", "invalid_type", "max_tokens"},
         BadRequest{R"("max_completion_tokens":-1)", "invalid_value", "max_completion_tokens"},
         BadRequest{R"("max_tokens":5000)", "context_length_exceeded", "messages"},
         BadRequest{R"("presence_penalty":3)", "invalid_value", "presence_penalty"},
@@ -262,12 +272,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{R"("logprobs":true,"top_logprobs":21)", "invalid_value", "top_logprobs"},
         BadRequest{R"("logprobs":1)", "invalid_type", "logprobs"}, BadRequest{R"("stop":5)", "invalid_type", "stop"},
         BadRequest{R"("stop":[""])", "invalid_value", "stop"}, BadRequest{R"("stop":["a",1])", "invalid_type", "stop"},
-        BadRequest{R"("seed":"x")", "invalid_type", "seed"}, BadRequest{R"("logit_bias":{"x":1})", "invalid_value", "logit_bias"},
+        BadRequest{R"("seed":"x")", "invalid_type", "seed"},
+        BadRequest{R"("logit_bias":{"x":1})", "invalid_value", "logit_bias"},
         BadRequest{R"("logit_bias":{"1":101})", "invalid_value", "logit_bias"},
-        BadRequest{R"("logit_bias":{"99999":1})", "invalid_value", "logit_bias"}, BadRequest{R"("logit_bias":[])", "invalid_type", "logit_bias"},
+        BadRequest{R"("logit_bias":{"99999":1})", "invalid_value", "logit_bias"},
+        BadRequest{R"("logit_bias":[])", "invalid_type", "logit_bias"},
         BadRequest{R"("stream":"yes")", "invalid_type", "stream"}, BadRequest{R"("model":7)", "invalid_type", "model"},
-        BadRequest{R"("tools":{})", "invalid_type", "tools"}, BadRequest{R"("tools":[{"type":"function"}])", "missing_required_parameter", "tools[0].function"},
-        BadRequest{R"("tools":[{"type":"function","function":{"name":"a b"}}])", "invalid_value", "tools[0].function.name"},
+        BadRequest{R"("tools":{})", "invalid_type", "tools"},
+        BadRequest{R"("tools":[{"type":"function"}])", "missing_required_parameter", "tools[0].function"},
+        BadRequest{R"("tools":[{"type":"function","function":{"name":"a b"}}])", "invalid_value",
+                   "tools[0].function.name"},
         BadRequest{R"("tool_choice":"required")", "unsupported_parameter", "tool_choice"},
         BadRequest{R"("tool_choice":"maybe")", "invalid_value", "tool_choice"},
         BadRequest{R"("response_format":{"type":"json_object"})", "unsupported_parameter", "response_format"},
@@ -289,21 +303,24 @@ TEST_P(BodyRefuses, names_what_is_wrong) {
 
 INSTANTIATE_TEST_SUITE_P(
     Bodies, BodyRefuses,
-    ::testing::Values(BadRequest{"{", "invalid_json", ""}, BadRequest{" ", "invalid_json", ""}, BadRequest{"[]", "invalid_json", ""},
-                      BadRequest{"{\"messages\":[{\"role\":\"user\",\"content\":\"\xFF\"}]}", "invalid_json", ""},
-                      BadRequest{R"({"messages":[{"role":"user","content":"\ud800"}]})", "invalid_json", ""},
-                      BadRequest{"{}", "missing_required_parameter", "messages"}, BadRequest{R"({"messages":[]})", "invalid_value", "messages"},
-                      BadRequest{R"({"messages":"hi"})", "invalid_type", "messages"}, BadRequest{R"({"messages":[1]})", "invalid_type", "messages[0]"},
-                      BadRequest{R"({"messages":[{"content":"x"}]})", "missing_required_parameter", "messages[0].role"},
-                      BadRequest{R"({"messages":[{"role":"wizard","content":"x"}]})", "invalid_value", "messages[0].role"},
-                      BadRequest{R"({"messages":[{"role":"user"}]})", "missing_required_parameter", "messages[0].content"},
-                      BadRequest{R"({"messages":[{"role":"user","content":5}]})", "invalid_type", "messages[0].content"},
-                      BadRequest{R"({"messages":[{"role":"assistant"}]})", "missing_required_parameter", "messages[0].content"},
-                      BadRequest{R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})",
-                                 "unsupported_parameter", "messages[0].content[0].type"},
-                      BadRequest{R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})", "missing_required_parameter",
-                                 "messages[0].content[0].text"},
-                      BadRequest{R"({"messages":[{"role":"user","content":"refuse me"}]})", "invalid_prompt", "messages"}));
+    ::testing::Values(
+        BadRequest{"{", "invalid_json", ""}, BadRequest{" ", "invalid_json", ""}, BadRequest{"[]", "invalid_json", ""},
+        BadRequest{"{\"messages\":[{\"role\":\"user\",\"content\":\"\xFF\"}]}", "invalid_json", ""},
+        BadRequest{R"({"messages":[{"role":"user","content":"\ud800"}]})", "invalid_json", ""},
+        BadRequest{"{}", "missing_required_parameter", "messages"},
+        BadRequest{R"({"messages":[]})", "invalid_value", "messages"},
+        BadRequest{R"({"messages":"hi"})", "invalid_type", "messages"},
+        BadRequest{R"({"messages":[1]})", "invalid_type", "messages[0]"},
+        BadRequest{R"({"messages":[{"content":"x"}]})", "missing_required_parameter", "messages[0].role"},
+        BadRequest{R"({"messages":[{"role":"wizard","content":"x"}]})", "invalid_value", "messages[0].role"},
+        BadRequest{R"({"messages":[{"role":"user"}]})", "missing_required_parameter", "messages[0].content"},
+        BadRequest{R"({"messages":[{"role":"user","content":5}]})", "invalid_type", "messages[0].content"},
+        BadRequest{R"({"messages":[{"role":"assistant"}]})", "missing_required_parameter", "messages[0].content"},
+        BadRequest{R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})",
+                   "unsupported_parameter", "messages[0].content[0].type"},
+        BadRequest{R"({"messages":[{"role":"user","content":[{"type":"text"}]}]})", "missing_required_parameter",
+                   "messages[0].content[0].text"},
+        BadRequest{R"({"messages":[{"role":"user","content":"refuse me"}]})", "invalid_prompt", "messages"}));
 
 TEST(Chat, unknown_models_and_long_prompts_are_refused_with_numbers) {
   TestServer server;
@@ -354,7 +371,8 @@ TEST(Completions, every_kind_of_prompt_works) {
 TEST(Completions, stream_logprobs_and_usage) {
   TestServer server;
   const TestReply reply =
-      server.call("POST", "/v1/completions", R"({"prompt":"say:hi","stream":true,"logprobs":1,"stream_options":{"include_usage":true}})");
+      server.call("POST", "/v1/completions",
+                  R"({"prompt":"say:hi","stream":true,"logprobs":1,"stream_options":{"include_usage":true}})");
   const auto chunks = events(reply.body);
   std::string text;
   std::string tokens;
@@ -417,7 +435,8 @@ TEST(Metrics, count_requests_and_tokens) {
   server.ask("say:hello");
   server.ask("say:x", R"("temperature":9)");
   const std::string text = server.call("GET", "/metrics").body;
-  EXPECT_NE(text.find("cove_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("cove_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1\n"), std::string::npos)
+      << text;
   EXPECT_NE(text.find("cove_requests_total{route=\"/v1/chat/completions\",status=\"400\"} 1\n"), std::string::npos);
   EXPECT_NE(text.find("cove_time_to_first_token_seconds_count 1\n"), std::string::npos);
   EXPECT_NE(text.find("cove_generations_total{finished_reason=\"stop\"} 1\n"), std::string::npos);
@@ -430,11 +449,14 @@ TEST(Auth, every_route_but_the_public_ones_refuses_strangers) {
   for (const Route& route : routes()) {
     const std::string method = route.method == http::Method::kPost ? "POST" : "GET";
     for (const std::string credentials :
-         {"", "Authorization: Bearer sk-cove-wrong\r\n", "Authorization: Basic YWRtaW46YWRtaW4=\r\n", "Cookie: cove_session=made-up\r\n", "x-api-key: nothing\r\n"}) {
+         {"", "Authorization: Bearer sk-cove-wrong\r\n", "Authorization: Basic YWRtaW46YWRtaW4=\r\n",
+          "Cookie: cove_session=made-up\r\n", "x-api-key: nothing\r\n"}) {
       TestClient client(server.port());
-      client.send(method + " " + std::string(route.path) + " HTTP/1.1\r\nHost: x\r\n" + credentials + "Content-Length: 0\r\n\r\n");
+      client.send(method + " " + std::string(route.path) + " HTTP/1.1\r\nHost: x\r\n" + credentials +
+                  "Content-Length: 0\r\n\r\n");
       const TestReply reply = client.reply();
-      const bool refused = reply.status == 401 || (reply.status == 303 && reply.head.find("Location: /login") != std::string::npos);
+      const bool refused =
+          reply.status == 401 || (reply.status == 303 && reply.head.find("Location: /login") != std::string::npos);
       if (route.access == Access::kPublic) {
         EXPECT_NE(reply.status, 303) << route.path;
       } else {
@@ -464,10 +486,11 @@ TEST(Auth, revoked_keys_stop_working_at_once) {
 TEST(Auth, the_one_time_link_signs_in_once_and_the_cookie_works_from_the_same_site_only) {
   TestServer server;
   const std::string code = server.sessions.create_code({.key_id = 1, .name = "admin", .role = auth::Role::kAdmin});
-  const auto get = [&](const std::string& path, const std::string& extra, const std::string& method = "GET", const std::string& body = {}) {
+  const auto get = [&](const std::string& path, const std::string& extra, const std::string& method = "GET",
+                       const std::string& body = {}) {
     TestClient client(server.port());
-    client.send(method + " " + path + " HTTP/1.1\r\nHost: here:1\r\n" + extra + "Content-Type: application/json\r\nContent-Length: " +
-                std::to_string(body.size()) + "\r\n\r\n" + body);
+    client.send(method + " " + path + " HTTP/1.1\r\nHost: here:1\r\n" + extra +
+                "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
     return client.reply();
   };
   TestClient head(server.port());
@@ -497,8 +520,9 @@ TEST(Auth, a_key_signs_in_through_the_form) {
   const auto post = [&](const std::string& key, const std::string& extra) {
     TestClient client(server.port());
     const std::string body = "key=" + key;
-    client.send("POST /login HTTP/1.1\r\nHost: here:1\r\n" + extra + "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
-                std::to_string(body.size()) + "\r\n\r\n" + body);
+    client.send("POST /login HTTP/1.1\r\nHost: here:1\r\n" + extra +
+                "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " + std::to_string(body.size()) +
+                "\r\n\r\n" + body);
     return client.reply();
   };
   EXPECT_EQ(post("wrong", "").status, 401);
@@ -522,15 +546,18 @@ TEST(Auth, an_open_server_answers_to_this_machine_only) {
 
 TEST(Requests, ids_are_kept_when_harmless_and_made_otherwise) {
   TestServer server;
-  EXPECT_NE(server.call("GET", "/livez", {}, "X-Request-Id: my-id_1\r\n").head.find("x-request-id: my-id_1\r\n"), std::string::npos);
-  EXPECT_NE(server.call("GET", "/livez", {}, "X-Request-Id: a b\"c\r\n").head.find("x-request-id: req_"), std::string::npos);
+  EXPECT_NE(server.call("GET", "/livez", {}, "X-Request-Id: my-id_1\r\n").head.find("x-request-id: my-id_1\r\n"),
+            std::string::npos);
+  EXPECT_NE(server.call("GET", "/livez", {}, "X-Request-Id: a b\"c\r\n").head.find("x-request-id: req_"),
+            std::string::npos);
   EXPECT_NE(server.call("GET", "/nothing").head.find("x-request-id: req_"), std::string::npos);
 }
 
 TEST(Requests, bodies_must_be_declared_as_json) {
   TestServer server;
   TestClient client(server.port());
-  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
+  client.send("POST /v1/chat/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key +
+              "\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
   expect_error(client.reply(), 415, "unsupported_media_type", "");
 }
 

@@ -69,7 +69,8 @@ TEST(Body, agrees_with_the_json_test_suite) {
 }
 
 TEST(Body, deep_nesting_is_refused) {
-  const auto request = parse_chat_request(R"({"messages":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
+  const auto request =
+      parse_chat_request(R"({"messages":)" + std::string(100'000, '[') + std::string(100'000, ']') + "}");
   ASSERT_FALSE(request);
   EXPECT_EQ(request.error().kind, ApiErrorKind::kInvalidJson);
 }

@@ -27,8 +27,12 @@ ApiError submit_error(const Error& error, engine::Health health) {
 class Generation::Sink final : public engine::TokenSink {
  public:
   Sink(std::shared_ptr<Generation> generation, size_t choice) : generation_(std::move(generation)), choice_(choice) {}
-  void on_output(const engine::Output& output) override { generation_->deliver({.choice = choice_, .output = output, .finish = std::nullopt}); }
-  void on_finish(const engine::Finish& finish) override { generation_->deliver({.choice = choice_, .output = {}, .finish = finish}); }
+  void on_output(const engine::Output& output) override {
+    generation_->deliver({.choice = choice_, .output = output, .finish = std::nullopt});
+  }
+  void on_finish(const engine::Finish& finish) override {
+    generation_->deliver({.choice = choice_, .output = {}, .finish = finish});
+  }
 
  private:
   std::shared_ptr<Generation> generation_;

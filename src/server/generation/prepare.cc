@@ -85,15 +85,16 @@ std::optional<ApiError> check_length(const ServedModel& model, size_t prompt_tok
   return std::nullopt;
 }
 
-// Tokenizing megabytes only to refuse them would hold up everybody: what cannot fit even in the longest tokens is refused by its
-// size. Normalisation may shorten a text, but not to a quarter.
+// Tokenizing megabytes only to refuse them would hold up everybody: what cannot fit even in the longest tokens is
+// refused by its size. Normalisation may shorten a text, but not to a quarter.
 std::optional<ApiError> check_size(const ServedModel& model, size_t bytes, std::string_view param) {
   const auto context = static_cast<size_t>(model.engine->model().context_max);
   const size_t per_token = 4 * std::max<size_t>(model.token_bytes_max, 1);
   if (bytes / per_token <= context) return std::nullopt;
   return ApiError{ApiErrorKind::kContextLengthExceeded,
-                  fmt::format("this model's maximum context length is {} tokens, but the prompt has {} bytes, at least {} tokens; shorten it", context,
-                              bytes, bytes / per_token),
+                  fmt::format("this model's maximum context length is {} tokens, but the prompt has {} bytes, at least "
+                              "{} tokens; shorten it",
+                              context, bytes, bytes / per_token),
                   std::string(param)};
 }
 
@@ -198,8 +199,7 @@ ApiResult<Prepared> prepare_completion(const ServedModel& model, const Completio
     if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
       one.prompt = *ids;
     } else {
-      auto encoded =
-          model.tokenizer->encode(text, {.parse_special = true, .add_special = true});
+      auto encoded = model.tokenizer->encode(text, {.parse_special = true, .add_special = true});
       if (!encoded) return tl::make_unexpected(from_error(encoded.error()));
       one.prompt = std::move(*encoded);
     }

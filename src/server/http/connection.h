@@ -73,7 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string input_;  // read but not parsed
   std::shared_ptr<ExchangeState> exchange_;
   std::shared_ptr<void> context_;  // of the request whose body is being read
-  size_t body_bytes_ = 0;                  // this connection's share of core_->body_bytes
+  size_t body_bytes_ = 0;          // this connection's share of core_->body_bytes
   bool eof_ = false;
   bool used_ = false;     // a request has begun on it
   bool discard_ = false;  // lingering: what comes is thrown away

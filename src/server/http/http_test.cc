@@ -289,7 +289,8 @@ TEST(Http, bodies_together_are_bounded) {
   TestServerOptions options;
   options.http.bodies_bytes_max = 100'000;
   TestServer server(options);
-  const std::string head = "POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: 90000\r\n\r\n";
+  const std::string head =
+      "POST /v1/completions HTTP/1.1\r\nAuthorization: Bearer " + server.user_key + "\r\nContent-Length: 90000\r\n\r\n";
   TestClient first(server.port());
   first.send(head + std::string(80'000, ' '));
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -309,7 +310,9 @@ class SilentStream final : public http::Handler {
     exchange->start_stream({.content_type = "text/event-stream", .headers = {}, .body = {}},
                            {.idle_text = ": keep-alive\n\n", .idle_every = std::chrono::milliseconds(30)});
   }
-  http::Response refuse(http::Request&, int status, std::string_view) override { return {.status = status, .headers = {}, .body = {}}; }
+  http::Response refuse(http::Request&, int status, std::string_view) override {
+    return {.status = status, .headers = {}, .body = {}};
+  }
   void done(const http::Request&, const http::Outcome& outcome) override { complete = outcome.complete; }
   bool complete = true;
 };

@@ -28,7 +28,7 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   uint16_t port = 8080;  // 0 = a free one
   size_t body_bytes_max = size_t{32} << 20;
-  size_t bodies_bytes_max = size_t{512} << 20;        // of all requests in flight; more get 503
+  size_t bodies_bytes_max = size_t{512} << 20;  // of all requests in flight; more get 503
   size_t head_bytes_max = 32 << 10;
   size_t read_ahead_bytes_max = 64 << 10;            // pipelined bytes kept while an answer is being made
   size_t write_pending_bytes_max = size_t{1} << 20;  // of a stream; a slower reader is cut off
