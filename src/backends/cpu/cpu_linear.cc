@@ -194,15 +194,25 @@ void LinearRunner::multiply_blocks(const Pass& pass, const Pair& pair, int worke
   const CpuLinear& linear = *pass.linear;
   const auto multiply = kernels_.block_tile[static_cast<size_t>(linear.block_format)];
   const int64_t blocks = linear.in_features / kBlockInputs;
+  const auto* first = reinterpret_cast<const uint8_t*>(pair.panels[0]->rows);
+  const auto* second = reinterpret_cast<const uint8_t*>(pair.panels[1]->rows);
   for (const Tile& tile : tiles_) {
-    multiply({.x = x_.as<const int8_t>() + tile.first_row * pass.x_stride * 4,
-              .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
-              .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
-              .rows = tile.rows,
-              .panels = {reinterpret_cast<const uint8_t*>(pair.panels[0]->rows),
-                         reinterpret_cast<const uint8_t*>(pair.panels[1]->rows)},
-              .blocks = blocks,
-              .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes});
+    BlockTileArgs args = {.x = x_.as<const int8_t>() + tile.first_row * pass.x_stride * 4,
+                          .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
+                          .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
+                          .rows = tile.rows,
+                          .panels = {first, second},
+                          .blocks = blocks,
+                          .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes};
+    if (tiles_.size() > 1) {
+      multiply(args);  // two panels share the broadcasts of x
+      continue;
+    }
+    args.panels[1] = nullptr;  // one tile: memory binds, so read it in its order
+    multiply(args);
+    args.panels[0] = second;
+    args.c += kernels_.lanes;
+    multiply(args);
   }
 }
 

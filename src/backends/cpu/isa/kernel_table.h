@@ -75,11 +75,11 @@ struct DirectArgs {
 // Panel: per block of 32 inputs: lanes f16 scales, then quants [8][lanes][4] int8 (kQ8; plus block_bias, as uint8) or
 // [4][lanes][4] bytes (kQ4; low nibbles are groups 0..3, high ones 4..7).
 struct BlockTileArgs {
-  const int8_t* x;          // [blocks][8][rows][4]
-  const float* x_scale;     // [blocks][rows]
-  const int32_t* x_offset;  // [blocks][rows]: -bias * sum of the block's x, what the weights' bias adds
-  int64_t rows;             // 1..block_tile_rows
-  const uint8_t* panels[kPanelsPerTile];
+  const int8_t* x;                        // [blocks][8][rows][4]
+  const float* x_scale;                   // [blocks][rows]
+  const int32_t* x_offset;                // [blocks][rows]: -bias * sum of the block's x, what the weights' bias adds
+  int64_t rows;                           // 1..block_tile_rows
+  const uint8_t* panels[kPanelsPerTile];  // the second may be null: only column 0 of c is written then
   int64_t blocks;
   float* c;
 };

@@ -154,55 +154,54 @@ struct Q4Panel {
   INLINE I dot(I sum, I w, I x) { return dot_q4(sum, w, x); }
 };
 
-template <class Panel, int kRows>
+// With one panel the weights are read once, in the order of memory: decode. They are asked for this far ahead, since
+// the hardware stops looking ahead at every 4 KB.
+constexpr int kBytesAhead = 4096;
+
+template <class Panel, int kRows, int kPanels>
 static void blocks_tile(const BlockTileArgs& args) {
-  F sum[kRows][kPanelsPerTile];
-  UNROLL for (int r = 0; r < kRows; ++r) sum[r][0] = sum[r][1] = zero();
+  F sum[kRows][kPanels];
+  UNROLL for (int r = 0; r < kRows; ++r) { UNROLL for (int p = 0; p < kPanels; ++p) sum[r][p] = zero(); }
   const int8_t* x = args.x;
-  const uint8_t* w0 = args.panels[0];
-  const uint8_t* w1 = args.panels[1];
-  for (int64_t block = 0; block < args.blocks; ++block) {
-    I dots[kRows][kPanelsPerTile];
-    UNROLL for (int r = 0; r < kRows; ++r) dots[r][0] = dots[r][1] = set1_int(args.x_offset[block * kRows + r]);
-    UNROLL for (int g = 0; g < 4; ++g) {
-      I low[kPanelsPerTile];
-      I high[kPanelsPerTile];
-      Panel::groups(w0 + kLanes * 2, g, low[0], high[0]);
-      Panel::groups(w1 + kLanes * 2, g, low[1], high[1]);
-      UNROLL for (int r = 0; r < kRows; ++r) {
-        int32_t four;
-        __builtin_memcpy(&four, x + (g * kRows + r) * 4, 4);
-        const I values = set1_int(four);
-        dots[r][0] = Panel::dot(dots[r][0], low[0], values);
-        dots[r][1] = Panel::dot(dots[r][1], low[1], values);
-      }
-      UNROLL for (int r = 0; r < kRows; ++r) {
-        int32_t four;
-        __builtin_memcpy(&four, x + ((g + 4) * kRows + r) * 4, 4);
-        const I values = set1_int(four);
-        dots[r][0] = Panel::dot(dots[r][0], high[0], values);
-        dots[r][1] = Panel::dot(dots[r][1], high[1], values);
-      }
-    }
-    const F scale0 = load_f16(reinterpret_cast<const uint16_t*>(w0));
-    const F scale1 = load_f16(reinterpret_cast<const uint16_t*>(w1));
+  int64_t at = 0;
+  for (int64_t block = 0; block < args.blocks; ++block, x += kRows * kBlockInputs, at += Panel::kBlockBytes) {
+    I dots[kRows][kPanels];
     UNROLL for (int r = 0; r < kRows; ++r) {
-      const F x_scale = set1(args.x_scale[block * kRows + r]);
-      sum[r][0] = fma(mul(round_to_float(dots[r][0]), x_scale), scale0, sum[r][0]);
-      sum[r][1] = fma(mul(round_to_float(dots[r][1]), x_scale), scale1, sum[r][1]);
+      UNROLL for (int p = 0; p < kPanels; ++p) dots[r][p] = set1_int(args.x_offset[block * kRows + r]);
     }
-    x += kRows * kBlockInputs;
-    w0 += Panel::kBlockBytes;
-    w1 += Panel::kBlockBytes;
+    if constexpr (kPanels == 1) {
+      UNROLL for (int i = 0; i < Panel::kBlockBytes; i += 64) prefetch(args.panels[0] + at + kBytesAhead + i);
+    }
+    UNROLL for (int g = 0; g < 4; ++g) {
+      I w[2][kPanels];
+      UNROLL for (int p = 0; p < kPanels; ++p) Panel::groups(args.panels[p] + at + kLanes * 2, g, w[0][p], w[1][p]);
+      UNROLL for (int half = 0; half < 2; ++half) {
+        UNROLL for (int r = 0; r < kRows; ++r) {
+          int32_t four;
+          __builtin_memcpy(&four, x + ((g + 4 * half) * kRows + r) * 4, 4);
+          const I values = set1_int(four);
+          UNROLL for (int p = 0; p < kPanels; ++p) dots[r][p] = Panel::dot(dots[r][p], w[half][p], values);
+        }
+      }
+    }
+    UNROLL for (int p = 0; p < kPanels; ++p) {
+      const F scale = load_f16(reinterpret_cast<const uint16_t*>(args.panels[p] + at));
+      UNROLL for (int r = 0; r < kRows; ++r) {
+        const F x_scale = set1(args.x_scale[block * kRows + r]);
+        sum[r][p] = fma(mul(round_to_float(dots[r][p]), x_scale), scale, sum[r][p]);
+      }
+    }
   }
   UNROLL for (int r = 0; r < kRows; ++r) {
-    UNROLL for (int p = 0; p < kPanelsPerTile; ++p) store(args.c + (r * kPanelsPerTile + p) * kLanes, sum[r][p]);
+    UNROLL for (int p = 0; p < kPanels; ++p) store(args.c + (r * kPanelsPerTile + p) * kLanes, sum[r][p]);
   }
 }
 
 template <class Panel, int kRows = kBlockTileRows>
 static void block_tile(const BlockTileArgs& args) {
-  if (args.rows == kRows) return blocks_tile<Panel, kRows>(args);
+  if (args.rows == kRows) {
+    return args.panels[1] != nullptr ? blocks_tile<Panel, kRows, 2>(args) : blocks_tile<Panel, kRows, 1>(args);
+  }
   if constexpr (kRows > 1) block_tile<Panel, kRows - 1>(args);
 }
 
@@ -269,26 +268,28 @@ static void prepare(const PrepareArgs& args) {
 // Quants are x / d with d = max |x| / 127, rounded to nearest even; d = 0 gives zeros. A NaN or infinity makes the
 // scale NaN, and so the row's outputs, as in f32.
 static void prepare_blocks(const PrepareArgs& args) {
+  constexpr int kVectors = kBlockInputs / kLanes;
   for (int64_t block = 0; block < args.inputs / kBlockInputs; ++block) {
-    const float* x = args.x + block * kBlockInputs;
+    F x[kVectors];
     F top = zero();
-    F poison = zero();
-    for (int i = 0; i < kBlockInputs; i += kLanes) {
-      top = max(abs(load(x + i)), top);
-      poison = fma(load(x + i), zero(), poison);
+    bool finite = true;
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      x[i] = load(args.x + block * kBlockInputs + i * kLanes);
+      top = max(abs(x[i]), top);
+      finite = finite && all_finite(x[i]);
     }
     const float biggest = largest(top);
-    const float inverse = biggest > 1e-30F ? 127.0F / biggest : 0.0F;
+    const F inverse = set1(biggest > 1e-30F && finite ? 127.0F / biggest : 0.0F);
     alignas(64) int8_t quants[kBlockInputs];
-    int32_t total = 0;
-    for (int i = 0; i < kBlockInputs; i += kLanes) {
-      const F scaled = mul(load(x + i), set1(inverse));
-      total += store_quants(quants + i, max(set1(-127.0F), min(set1(127.0F), scaled)));
+    I total = set1_int(0);
+    UNROLL for (int i = 0; i < kVectors; ++i) {
+      const F scaled = max(set1(-127.0F), min(set1(127.0F), mul(x[i], inverse)));
+      total = add_int(total, store_quants(quants + i * kLanes, scaled));
     }
-    args.x_scale[block * args.rows + args.row] = biggest / 127.0F + sum(poison);
-    args.x_offset[block * args.rows + args.row] = -args.bias * total;
+    args.x_scale[block * args.rows + args.row] = finite ? biggest / 127.0F : __builtin_nanf("");
+    args.x_offset[block * args.rows + args.row] = -args.bias * sum_int(total);
     int8_t* out = static_cast<int8_t*>(args.out) + (block * 8 * args.rows + args.row) * 4;
-    for (int g = 0; g < 8; ++g, out += args.rows * 4) __builtin_memcpy(out, quants + g * 4, 4);
+    UNROLL for (int g = 0; g < 8; ++g) __builtin_memcpy(out + g * args.rows * 4, quants + g * 4, 4);
   }
 }
 

@@ -97,15 +97,19 @@ INLINE I dot_q8(I sum, I w, I x) {
 INLINE I dot_q4(I sum, I w, I x) { return add_pairs(sum, _mm256_maddubs_epi16(w, x)); }
 INLINE I low_nibbles(I w) { return _mm256_and_si256(w, _mm256_set1_epi8(15)); }
 INLINE I high_nibbles(I w) { return _mm256_and_si256(_mm256_srli_epi16(w, 4), _mm256_set1_epi8(15)); }
-// Rounds 8 values to int8 and stores them; |x| <= 127.
-INLINE int32_t store_quants(int8_t* p, F x) {
+INLINE I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
+INLINE int32_t sum_int(I x) {
+  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+}
+INLINE bool all_finite(F x) {
+  return _mm256_movemask_ps(_mm256_cmp_ps(abs(x), _mm256_set1_ps(__builtin_inff()), _CMP_LT_OQ)) == 0xff;
+}
+// Rounds 8 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
+INLINE I store_quants(int8_t* p, F x) {
   const I rounded = _mm256_cvtps_epi32(x);
-  alignas(32) int32_t values[8];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(values), rounded);
-  int32_t total = 0;
-  for (int i = 0; i < 8; ++i) {
-    p[i] = static_cast<int8_t>(values[i]);
-    total += values[i];
-  }
-  return total;
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  return rounded;
 }

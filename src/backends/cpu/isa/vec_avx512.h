@@ -82,9 +82,12 @@ INLINE I dot_q8(I sum, I w, I x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE I dot_q4(I sum, I w, I x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE I low_nibbles(I w) { return _mm512_and_si512(w, _mm512_set1_epi8(15)); }
 INLINE I high_nibbles(I w) { return _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15)); }
-// Rounds 16 values to int8 and stores them; |x| <= 127.
-INLINE int32_t store_quants(int8_t* p, F x) {
+INLINE I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
+INLINE int32_t sum_int(I x) { return _mm512_reduce_add_epi32(x); }
+INLINE bool all_finite(F x) { return _mm512_fpclass_ps_mask(x, 0x99) == 0; }  // no NaN, no infinity
+// Rounds 16 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
+INLINE I store_quants(int8_t* p, F x) {
   const I rounded = _mm512_cvtps_epi32(x);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(rounded));
-  return _mm512_reduce_add_epi32(rounded);
+  return rounded;
 }

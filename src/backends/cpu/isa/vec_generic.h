@@ -113,13 +113,16 @@ INLINE I dot_q8(I sum, I w, I x) {
 INLINE I dot_q4(I sum, I w, I x) { return dot_q8(sum, w, x); }
 INLINE I low_nibbles(I w) { return w & 0x0f0f0f0f; }
 INLINE I high_nibbles(I w) { return (w >> 4) & 0x0f0f0f0f; }
-// Rounds 4 values to int8 and stores them; |x| <= 127.
-INLINE int32_t store_quants(int8_t* p, F x) {
+INLINE I add_int(I a, I b) { return a + b; }
+INLINE int32_t sum_int(I x) { return (x[0] + x[1]) + (x[2] + x[3]); }
+INLINE bool all_finite(F x) {
+  const I magnitude = reinterpret_cast<I>(x) & 0x7fffffff;
+  return magnitude[0] < 0x7f800000 && magnitude[1] < 0x7f800000 && magnitude[2] < 0x7f800000 &&
+         magnitude[3] < 0x7f800000;
+}
+// Rounds 4 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
+INLINE I store_quants(int8_t* p, F x) {
   const I rounded = __builtin_convertvector(round(x), I);
-  int32_t total = 0;
-  for (int i = 0; i < kLanes; ++i) {
-    p[i] = static_cast<int8_t>(rounded[i]);
-    total += rounded[i];
-  }
-  return total;
+  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(rounded[i]);
+  return rounded;
 }
