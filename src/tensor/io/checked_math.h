@@ -19,16 +19,18 @@ inline std::optional<uint64_t> checked_add(uint64_t a, uint64_t b) {
   return sum;
 }
 
-// Product of all dimensions, at most INT64_MAX (what Shape can hold).
+// Product of all dimensions, at most INT64_MAX (what Shape can hold). Zeros are left out at first, so that it is safe
+// to multiply the dimensions in any order.
 inline std::optional<uint64_t> checked_product(std::span<const uint64_t> dims) {
   uint64_t product = 1;
+  bool is_empty = false;
   for (const uint64_t dim : dims) {
-    if (dim > INT64_MAX) return std::nullopt;
-    const std::optional<uint64_t> next = checked_mul(product, dim);
+    is_empty = is_empty || dim == 0;
+    const std::optional<uint64_t> next = checked_mul(product, dim == 0 ? 1 : dim);
     if (!next || *next > INT64_MAX) return std::nullopt;
     product = *next;
   }
-  return product;
+  return is_empty ? 0 : product;
 }
 
 }  // namespace cove

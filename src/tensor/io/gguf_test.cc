@@ -127,6 +127,8 @@ TEST_F(GgufTest, messages_name_what_is_wrong) {
             "m.gguf: claims 1152921504606846976 tensors and 0 metadata pairs, more than its 24 bytes can hold");
   EXPECT_EQ(parse_message(head(1, 0) + text("w") + u32(1) + u64(33) + u32(8) + u64(0)),
             "m.gguf: tensor 'w': rows of 33 values cannot be cut into the blocks of 32 that Q8_0 needs");
+  EXPECT_EQ(parse_message(head(1, 0) + text("w") + u32(3) + u64(0) + u64(uint64_t{1} << 40) + u64(uint64_t{1} << 40)),
+            "m.gguf: tensor 'w': its dimensions 0 x 1099511627776 x 1099511627776 are absurd");
   EXPECT_EQ(parse_message(head(1, 0) + text("w") + u32(1) + u64(32) + u32(77) + u64(0)),
             "m.gguf: tensor 'w' has the unknown type 77");
   EXPECT_EQ(parse_message(head(1, 0) + text("w") + u32(5)),
