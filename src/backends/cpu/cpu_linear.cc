@@ -71,16 +71,11 @@ void LinearRunner::run(const LinearArgs& args) {
     // Long runs for the memory's sake, but several a thread so that a disturbed one does not hold up the others.
     const int64_t grain = std::max<int64_t>(1, pairs / (pool_.threads() * 8));
     pool_.parallel_for(pairs, grain, [&](int64_t begin, int64_t end, int worker) {
+      if (blocks) return multiply_blocks(pass, begin, end, worker);
       for (int64_t index = begin; index < end; ++index) {
         const Pair pair = pair_of(pass, index);
-        if (blocks) {
-          multiply_blocks(pass, pair, worker);
-        } else if (direct) {
-          multiply_direct(pass, pair, worker);
-        } else {
-          multiply_packed(pass, pair, worker);
-        }
-        store(pass, pair, worker);
+        direct ? multiply_direct(pass, pair, worker) : multiply_packed(pass, pair, worker);
+        store(pass, pair, {.first_row = 0, .rows = pass.rows}, worker);
       }
     });
   }
@@ -107,16 +102,13 @@ void LinearRunner::prepare_rows(const Pass& pass) {
   const auto body = [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       const Tile& tile = tiles_[static_cast<size_t>(i)];
-      for (int64_t r = 0; r < tile.rows; ++r) {
-        prepare({.x = pass.args->x.as<const float>() + (pass.first_row + tile.first_row + r) * linear.in_features,
-                 .inputs = linear.in_features,
-                 .rows = tile.rows,
-                 .row = r,
-                 .out = x_.as<float>() + tile.first_row * pass.x_stride,
-                 .x_scale = x_scale_.as<float>() + tile.first_row * blocks,
-                 .x_offset = x_offset_.as<int32_t>() + tile.first_row * blocks,
-                 .bias = linear.block_format == BlockFormat::kQ8 ? kernels_.q8_bias : kernels_.q4_bias});
-      }
+      prepare({.x = pass.args->x.as<const float>() + (pass.first_row + tile.first_row) * linear.in_features,
+               .inputs = linear.in_features,
+               .rows = tile.rows,
+               .out = x_.as<float>() + tile.first_row * pass.x_stride,
+               .x_scale = x_scale_.as<float>() + tile.first_row * blocks,
+               .x_offset = x_offset_.as<int32_t>() + tile.first_row * blocks,
+               .bias = linear.block_format == BlockFormat::kQ8 ? kernels_.q8_bias : kernels_.q4_bias});
     }
   };
   pool_.parallel_for(static_cast<int64_t>(tiles_.size()), 1, body);
@@ -190,38 +182,50 @@ void LinearRunner::multiply_packed(const Pass& pass, const Pair& pair, int worke
   }
 }
 
-void LinearRunner::multiply_blocks(const Pass& pass, const Pair& pair, int worker) {
+// Pairs [begin, end). Several pairs that fit L2 together share a walk over x, and each tile is stored while its sums
+// are in L1.
+void LinearRunner::multiply_blocks(const Pass& pass, int64_t begin, int64_t end, int worker) {
+  constexpr int64_t kGroupBytes = 320 << 10;
+  const int64_t group = std::max<int64_t>(1, kGroupBytes / (kPanelsPerTile * pass.linear->panel_bytes));
+  for (int64_t first = begin; first < end; first += group) {
+    for (const Tile& tile : tiles_) {
+      for (int64_t index = first; index < std::min(end, first + group); ++index) {
+        const Pair pair = pair_of(pass, index);
+        multiply_block_tile(pass, pair, tile, worker);
+        store(pass, pair, tile, worker);
+      }
+    }
+  }
+}
+
+void LinearRunner::multiply_block_tile(const Pass& pass, const Pair& pair, const Tile& tile, int worker) {
   const CpuLinear& linear = *pass.linear;
   const auto multiply = kernels_.block_tile[static_cast<size_t>(linear.block_format)];
   const int64_t blocks = linear.in_features / kBlockInputs;
   const auto* first = reinterpret_cast<const uint8_t*>(pair.panels[0]->rows);
   const auto* second = reinterpret_cast<const uint8_t*>(pair.panels[1]->rows);
-  for (const Tile& tile : tiles_) {
-    BlockTileArgs args = {.x = x_.as<const int8_t>() + tile.first_row * pass.x_stride * 4,
-                          .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
-                          .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
-                          .rows = tile.rows,
-                          .panels = {first, second},
-                          .blocks = blocks,
-                          .c = c_of(worker) + tile.first_row * kPanelsPerTile * kernels_.lanes};
-    if (tiles_.size() > 1) {
-      multiply(args);  // two panels share the broadcasts of x
-      continue;
-    }
-    args.panels[1] = nullptr;  // one tile: memory binds, so read it in its order
-    multiply(args);
-    args.panels[0] = second;
-    args.c += kernels_.lanes;
-    multiply(args);
-  }
+  BlockTileArgs args = {.x = x_.as<const int8_t>() + tile.first_row * pass.x_stride * 4,
+                        .x_scale = x_scale_.as<const float>() + tile.first_row * blocks,
+                        .x_offset = x_offset_.as<const int32_t>() + tile.first_row * blocks,
+                        .rows = tile.rows,
+                        .panels = {first, second},
+                        .blocks = blocks,
+                        .c = c_of(worker)};
+  if (tiles_.size() > 1) return multiply(args);  // two panels share the broadcasts of x
+  args.panels[1] = nullptr;                      // one tile: memory binds, so read it in its order
+  multiply(args);
+  args.panels[0] = second;
+  args.c += kernels_.lanes;
+  multiply(args);
 }
 
-void LinearRunner::store(const Pass& pass, const Pair& pair, int worker) {
+// Rows of `tile`, whose sums begin at c.
+void LinearRunner::store(const Pass& pass, const Pair& pair, const Tile& tile, int worker) {
   const int64_t out_stride = pass.args->out.shape[1];
-  float* out = pass.args->out.as<float>() + pass.first_row * out_stride;
+  float* out = pass.args->out.as<float>() + (pass.first_row + tile.first_row) * out_stride;
   StoreArgs store = {.c = c_of(worker),
                      .partials = pass.linear->path == CpuLinear::Path::kBlocks ? 1 : 4,
-                     .rows = pass.rows,
+                     .rows = tile.rows,
                      .bias = {pair.bias[0], pair.bias[1]},
                      .out = out + pair.panels[0]->first_output,
                      .out_stride = out_stride,

@@ -53,8 +53,9 @@ class LinearRunner {
   RowsArgs rows_of(const Pass& pass, const Pair& pair, int p, int64_t step, int64_t steps) const;
   void multiply_direct(const Pass& pass, const Pair& pair, int worker);
   void multiply_packed(const Pass& pass, const Pair& pair, int worker);
-  void multiply_blocks(const Pass& pass, const Pair& pair, int worker);
-  void store(const Pass& pass, const Pair& pair, int worker);
+  void multiply_blocks(const Pass& pass, int64_t begin, int64_t end, int worker);
+  void multiply_block_tile(const Pass& pass, const Pair& pair, const Tile& tile, int worker);
+  void store(const Pass& pass, const Pair& pair, const Tile& tile, int worker);
   float* c_of(int worker) const { return c_.as<float>() + worker * c_floats_; }
 
   const KernelTable& kernels_;

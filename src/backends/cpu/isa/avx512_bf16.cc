@@ -23,14 +23,16 @@ struct PairDot {
 };
 
 static void prepare_pairs(const PrepareArgs& args) {
-  char* out = static_cast<char*>(args.out) + args.row * 16;
-  for (int64_t k = 0; k < args.inputs; k += kLanes) {
+  char* out = static_cast<char*>(args.out);
+  for (int64_t k = 0; k < args.inputs; k += kLanes, out += args.rows * 32) {
     const int64_t n = args.inputs - k < kLanes ? args.inputs - k : kLanes;
-    const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(load_n(args.x + k, n));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(rounded));
-    if (n > kLanes / 2)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + args.rows * 16), _mm256_extracti128_si256(rounded, 1));
-    out += args.rows * 32;
+    for (int64_t r = 0; r < args.rows; ++r) {
+      const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(load_n(args.x + r * args.inputs + k, n));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + r * 16), _mm256_castsi256_si128(rounded));
+      if (n > kLanes / 2) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + (args.rows + r) * 16), _mm256_extracti128_si256(rounded, 1));
+      }
+    }
   }
 }
 

@@ -95,12 +95,12 @@ struct StoreArgs {
   int64_t columns[kPanelsPerTile];    // outputs of each panel that exist, 0..lanes
 };
 
-// One row of f32 activations to units. `rows` is the width of the tile that `row` lies in.
+// The rows of one tile of f32 activations to units, all rows of a step before the next: what is written is then written
+// once.
 struct PrepareArgs {
-  const float* x;
+  const float* x;  // [rows][inputs]
   int64_t inputs;
   int64_t rows;
-  int64_t row;
   void* out;          // [steps][rows][4] units (the last step filled up with zeros), or as BlockTileArgs::x
   float* x_scale;     // block formats only, [blocks][rows]
   int32_t* x_offset;  // block formats only

@@ -258,38 +258,41 @@ static void store_swiglu(const StoreArgs& args) {
 }
 
 static void prepare(const PrepareArgs& args) {
-  float* out = static_cast<float*>(args.out) + args.row * 4;
-  int64_t k = 0;
-  for (; k + 4 <= args.inputs; k += 4, out += args.rows * 4) __builtin_memcpy(out, args.x + k, 16);
-  if (k == args.inputs) return;
-  for (int64_t i = 0; i < 4; ++i) out[i] = k + i < args.inputs ? args.x[k + i] : 0.0F;
+  float* out = static_cast<float*>(args.out);
+  for (int64_t k = 0; k < args.inputs; k += 4) {
+    for (int64_t r = 0; r < args.rows; ++r, out += 4) {
+      const float* x = args.x + r * args.inputs + k;
+      if (k + 4 <= args.inputs) {
+        __builtin_memcpy(out, x, 16);
+      } else {
+        for (int64_t i = 0; i < 4; ++i) out[i] = k + i < args.inputs ? x[i] : 0.0F;
+      }
+    }
+  }
 }
 
 // Quants are x / d with d = max |x| / 127, rounded to nearest even; d = 0 gives zeros. A NaN or infinity makes the
 // scale NaN, and so the row's outputs, as in f32.
-static void prepare_blocks(const PrepareArgs& args) {
+INLINE void prepare_block(const PrepareArgs& args, int64_t block, int64_t row) {
   constexpr int kVectors = kBlockInputs / kLanes;
+  constexpr uint32_t kInfinity = 0x7f800000;
+  F x[kVectors];
+  UNROLL for (int i = 0; i < kVectors; ++i) x[i] = load(args.x + row * args.inputs + block * kBlockInputs + i * kLanes);
+  const uint32_t bits = largest_magnitude(x);  // as an integer: NaN is larger than infinity, and that than every number
+  float biggest;
+  __builtin_memcpy(&biggest, &bits, 4);
+  const F inverse = set1(biggest > 1e-30F && bits < kInfinity ? 127.0F / biggest : 0.0F);
+  alignas(64) int8_t quants[kBlockInputs];
+  UNROLL for (int i = 0; i < kVectors; ++i) store_quants(quants + i * kLanes, mul(x[i], inverse));
+  args.x_scale[block * args.rows + row] = bits < kInfinity ? biggest * (1.0F / 127.0F) : __builtin_nanf("");
+  args.x_offset[block * args.rows + row] = -args.bias * sum_quants(quants);
+  int8_t* out = static_cast<int8_t*>(args.out) + (block * 8 * args.rows + row) * 4;
+  UNROLL for (int g = 0; g < 8; ++g) __builtin_memcpy(out + g * args.rows * 4, quants + g * 4, 4);
+}
+
+static void prepare_blocks(const PrepareArgs& args) {
   for (int64_t block = 0; block < args.inputs / kBlockInputs; ++block) {
-    F x[kVectors];
-    F top = zero();
-    bool finite = true;
-    UNROLL for (int i = 0; i < kVectors; ++i) {
-      x[i] = load(args.x + block * kBlockInputs + i * kLanes);
-      top = max(abs(x[i]), top);
-      finite = finite && all_finite(x[i]);
-    }
-    const float biggest = largest(top);
-    const F inverse = set1(biggest > 1e-30F && finite ? 127.0F / biggest : 0.0F);
-    alignas(64) int8_t quants[kBlockInputs];
-    I total = set1_int(0);
-    UNROLL for (int i = 0; i < kVectors; ++i) {
-      const F scaled = max(set1(-127.0F), min(set1(127.0F), mul(x[i], inverse)));
-      total = add_int(total, store_quants(quants + i * kLanes, scaled));
-    }
-    args.x_scale[block * args.rows + args.row] = finite ? biggest / 127.0F : __builtin_nanf("");
-    args.x_offset[block * args.rows + args.row] = -args.bias * sum_int(total);
-    int8_t* out = static_cast<int8_t*>(args.out) + (block * 8 * args.rows + args.row) * 4;
-    UNROLL for (int g = 0; g < 8; ++g) __builtin_memcpy(out + g * args.rows * 4, quants + g * 4, 4);
+    for (int64_t row = 0; row < args.rows; ++row) prepare_block(args, block, row);
   }
 }
 

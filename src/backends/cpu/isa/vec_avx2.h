@@ -97,19 +97,26 @@ INLINE I dot_q8(I sum, I w, I x) {
 INLINE I dot_q4(I sum, I w, I x) { return add_pairs(sum, _mm256_maddubs_epi16(w, x)); }
 INLINE I low_nibbles(I w) { return _mm256_and_si256(w, _mm256_set1_epi8(15)); }
 INLINE I high_nibbles(I w) { return _mm256_and_si256(_mm256_srli_epi16(w, 4), _mm256_set1_epi8(15)); }
-INLINE I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
-INLINE int32_t sum_int(I x) {
-  __m128i s = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-  s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4e));
-  return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xb1)));
+// Bits of the largest |x| of 32 values, compared as integers.
+INLINE uint32_t largest_magnitude(const F (&x)[4]) {
+  I top = _mm256_setzero_si256();
+  UNROLL for (int i = 0; i < 4; ++i) {
+    top = _mm256_max_epu32(top, _mm256_and_si256(_mm256_castps_si256(x[i]), _mm256_set1_epi32(0x7fffffff)));
+  }
+  __m128i s = _mm_max_epu32(_mm256_castsi256_si128(top), _mm256_extracti128_si256(top, 1));
+  s = _mm_max_epu32(s, _mm_shuffle_epi32(s, 0x4e));
+  return static_cast<uint32_t>(_mm_cvtsi128_si32(_mm_max_epu32(s, _mm_shuffle_epi32(s, 0xb1))));
 }
-INLINE bool all_finite(F x) {
-  return _mm256_movemask_ps(_mm256_cmp_ps(abs(x), _mm256_set1_ps(__builtin_inff()), _CMP_LT_OQ)) == 0xff;
-}
-// Rounds 8 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
-INLINE I store_quants(int8_t* p, F x) {
+// Rounds 8 values to int8 and stores them; |x| <= 127, NaN becomes anything.
+INLINE void store_quants(int8_t* p, F x) {
   const I rounded = _mm256_cvtps_epi32(x);
   const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(rounded), _mm256_extracti128_si256(rounded, 1));
   _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
-  return rounded;
+}
+// Sum of 32 quants.
+INLINE int32_t sum_quants(const int8_t* p) {
+  const I biased = _mm256_xor_si256(_mm256_load_si256(reinterpret_cast<const I*>(p)), _mm256_set1_epi8(-128));
+  const I sums = _mm256_sad_epu8(biased, _mm256_setzero_si256());
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  return _mm_cvtsi128_si32(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) - 32 * 128;
 }

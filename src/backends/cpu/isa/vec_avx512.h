@@ -82,12 +82,21 @@ INLINE I dot_q8(I sum, I w, I x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE I dot_q4(I sum, I w, I x) { return _mm512_dpbusd_epi32(sum, w, x); }
 INLINE I low_nibbles(I w) { return _mm512_and_si512(w, _mm512_set1_epi8(15)); }
 INLINE I high_nibbles(I w) { return _mm512_and_si512(_mm512_srli_epi16(w, 4), _mm512_set1_epi8(15)); }
-INLINE I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
-INLINE int32_t sum_int(I x) { return _mm512_reduce_add_epi32(x); }
-INLINE bool all_finite(F x) { return _mm512_fpclass_ps_mask(x, 0x99) == 0; }  // no NaN, no infinity
-// Rounds 16 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
-INLINE I store_quants(int8_t* p, F x) {
-  const I rounded = _mm512_cvtps_epi32(x);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(rounded));
-  return rounded;
+// Bits of the largest |x| of 32 values, compared as integers.
+INLINE uint32_t largest_magnitude(const F (&x)[2]) {
+  const I magnitude = _mm512_set1_epi32(0x7fffffff);
+  const I a = _mm512_and_si512(_mm512_castps_si512(x[0]), magnitude);
+  return _mm512_reduce_max_epu32(_mm512_max_epu32(a, _mm512_and_si512(_mm512_castps_si512(x[1]), magnitude)));
+}
+// Rounds 16 values to int8 and stores them; |x| <= 127, NaN becomes anything.
+INLINE void store_quants(int8_t* p, F x) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+// Sum of 32 quants.
+INLINE int32_t sum_quants(const int8_t* p) {
+  const __m256i biased =
+      _mm256_xor_si256(_mm256_load_si256(reinterpret_cast<const __m256i*>(p)), _mm256_set1_epi8(-128));
+  const __m256i sums = _mm256_sad_epu8(biased, _mm256_setzero_si256());
+  const __m128i two = _mm_add_epi64(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
+  return _mm_cvtsi128_si32(_mm_add_epi64(two, _mm_unpackhi_epi64(two, two))) - 32 * 128;
 }

@@ -113,16 +113,26 @@ INLINE I dot_q8(I sum, I w, I x) {
 INLINE I dot_q4(I sum, I w, I x) { return dot_q8(sum, w, x); }
 INLINE I low_nibbles(I w) { return w & 0x0f0f0f0f; }
 INLINE I high_nibbles(I w) { return (w >> 4) & 0x0f0f0f0f; }
-INLINE I add_int(I a, I b) { return a + b; }
-INLINE int32_t sum_int(I x) { return (x[0] + x[1]) + (x[2] + x[3]); }
-INLINE bool all_finite(F x) {
-  const I magnitude = reinterpret_cast<I>(x) & 0x7fffffff;
-  return magnitude[0] < 0x7f800000 && magnitude[1] < 0x7f800000 && magnitude[2] < 0x7f800000 &&
-         magnitude[3] < 0x7f800000;
+// Bits of the largest |x| of 32 values, compared as integers.
+INLINE uint32_t largest_magnitude(const F (&x)[8]) {
+  I top = {};
+  for (int i = 0; i < 8; ++i) {
+    const I magnitude = reinterpret_cast<I>(x[i]) & 0x7fffffff;
+    top = magnitude > top ? magnitude : top;
+  }
+  const int32_t low = top[0] > top[1] ? top[0] : top[1];
+  const int32_t high = top[2] > top[3] ? top[2] : top[3];
+  return static_cast<uint32_t>(low > high ? low : high);
 }
-// Rounds 4 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
-INLINE I store_quants(int8_t* p, F x) {
-  const I rounded = __builtin_convertvector(round(x), I);
-  for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(rounded[i]);
-  return rounded;
+// Rounds 4 values to int8 and stores them; |x| <= 127, NaN becomes anything.
+INLINE void store_quants(int8_t* p, F x) {
+  const F rounded = round(x);
+  for (int i = 0; i < kLanes; ++i)
+    p[i] = rounded[i] >= -127.0F && rounded[i] <= 127.0F ? static_cast<int8_t>(rounded[i]) : 0;
+}
+// Sum of 32 quants.
+INLINE int32_t sum_quants(const int8_t* p) {
+  int32_t total = 0;
+  for (int i = 0; i < 32; ++i) total += p[i];
+  return total;
 }

@@ -67,16 +67,17 @@ INLINE I dot_q8(I sum, I w, I x) { return vdotq_s32(sum, vreinterpretq_s8_s32(w)
 INLINE I dot_q4(I sum, I w, I x) { return dot_q8(sum, w, x); }
 INLINE I low_nibbles(I w) { return vandq_s32(w, vdupq_n_s32(0x0f0f0f0f)); }
 INLINE I high_nibbles(I w) { return vandq_s32(vshrq_n_s32(w, 4), vdupq_n_s32(0x0f0f0f0f)); }
-INLINE I add_int(I a, I b) { return vaddq_s32(a, b); }
-INLINE int32_t sum_int(I x) { return vaddvq_s32(x); }
-INLINE bool all_finite(F x) {
-  return vmaxvq_u32(vandq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x7fffffff))) < 0x7f800000U;
+// Bits of the largest |x| of 32 values, compared as integers.
+INLINE uint32_t largest_magnitude(const F (&x)[8]) {
+  uint32x4_t top = vdupq_n_u32(0);
+  for (int i = 0; i < 8; ++i) top = vmaxq_u32(top, vandq_u32(vreinterpretq_u32_f32(x[i]), vdupq_n_u32(0x7fffffff)));
+  return vmaxvq_u32(top);
 }
-// Rounds 4 values to int8, stores them and returns them as integers; |x| <= 127, NaN becomes anything.
-INLINE I store_quants(int8_t* p, F x) {
-  const I rounded = vcvtnq_s32_f32(x);
+// Rounds 4 values to int8 and stores them; |x| <= 127, NaN becomes anything.
+INLINE void store_quants(int8_t* p, F x) {
   int32_t values[kLanes];
-  vst1q_s32(values, rounded);
+  vst1q_s32(values, vcvtnq_s32_f32(x));
   for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(values[i]);
-  return rounded;
 }
+// Sum of 32 quants.
+INLINE int32_t sum_quants(const int8_t* p) { return vaddlvq_s8(vld1q_s8(p)) + vaddlvq_s8(vld1q_s8(p + 16)); }
