@@ -7,6 +7,16 @@
 #include "text/tokenizer/normalizer.h"
 
 namespace cove::text {
+namespace {
+
+// Tags that the parsers of reasoning and tool calls read. Some files, and most GGUF converters, mark them as control
+// tokens, but they are part of the text.
+bool is_tag_to_parse(std::string_view text) {
+  return text == "<think>" || text == "</think>" || text.starts_with("<｜tool▁") || text.starts_with("<tool_") ||
+         text.starts_with("</tool_");
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Tokenizer>> BpeTokenizer::create(Parts parts) {
   std::unique_ptr<BpeTokenizer> made(new BpeTokenizer(std::move(parts)));
@@ -30,7 +40,7 @@ Status BpeTokenizer::install_added_tokens() {
       return data_corrupt(
           fmt::format("added token '{}' has two ids, {} and {}", token.content, known->second, token.id));
     }
-    if (token.special) {
+    if (token.special && !is_tag_to_parse(token.content)) {
       control_.resize(static_cast<size_t>(vocab_size()));
       control_[static_cast<size_t>(token.id)] = true;
     }

@@ -44,18 +44,13 @@ bool is_added(const GgufVocab& vocab, size_t id) {
   return type == kTypeUnknown || type == kTypeControl || type == kTypeUserDefined;
 }
 
-// Converters mark DeepSeek's tool tags as control tokens, but they are text for the parser of tool calls.
-bool is_tool_tag(std::string_view text) {
-  return text.starts_with("<｜tool▁") || text.starts_with("<tool_") || text.starts_with("</tool_");
-}
-
 std::vector<AddedToken> added_tokens(const GgufVocab& vocab) {
   std::vector<AddedToken> added;
   for (size_t id = 0; id < vocab.tokens.size(); ++id) {
     const std::string& text = vocab.tokens[id];
     if (!is_added(vocab, id) || text.empty()) continue;
     const bool control = vocab.token_types.empty() || vocab.token_types[id] != kTypeUserDefined;
-    added.push_back({.content = text, .id = static_cast<int32_t>(id), .special = control && !is_tool_tag(text)});
+    added.push_back({.content = text, .id = static_cast<int32_t>(id), .special = control});
   }
   return added;
 }
