@@ -199,6 +199,8 @@ ApiResult<Prepared> prepare_completion(const ServedModel& model, const Completio
     if (const auto* ids = std::get_if<std::vector<int32_t>>(&prompt)) {
       one.prompt = *ids;
     } else {
+      const std::string& text = std::get<std::string>(prompt);
+      if (auto error = check_size(model, text.size(), "prompt")) return tl::make_unexpected(*error);
       auto encoded = model.tokenizer->encode(text, {.parse_special = true, .add_special = true});
       if (!encoded) return tl::make_unexpected(from_error(encoded.error()));
       one.prompt = std::move(*encoded);

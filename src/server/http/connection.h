@@ -26,6 +26,7 @@ struct ServerCore {
   Handler* handler = nullptr;
   boost::asio::io_context io{1};
   std::set<Connection*> connections;
+  size_t body_bytes = 0;                              // held by the requests in flight
   bool closing = false;                               // no keep-alive any more
   std::string scratch = std::string(64 << 10, '\0');  // every read goes through it
 };
