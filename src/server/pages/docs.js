@@ -8,14 +8,22 @@ function element(tag, text, parent) {
 }
 
 function resolve(api, schema) {
-  if (!schema || !schema.$ref) return schema || {};
-  return schema.$ref.slice(2).split("/").reduce((at, key) => at[key], api);
+  if (!schema) return {};
+  if (schema.$ref) return resolve(api, schema.$ref.slice(2).split("/").reduce((at, key) => at[key], api));
+  if (!schema.allOf) return schema;
+  const parts = schema.allOf.map((part) => resolve(api, part));
+  return {
+    type: "object",
+    required: parts.flatMap((part) => part.required || []),
+    properties: Object.assign({}, ...parts.map((part) => part.properties)),
+  };
 }
 
 function typeName(api, schema) {
   const full = resolve(api, schema);
   const many = full.oneOf || full.anyOf;
   if (many) return many.map((one) => typeName(api, one)).join(" or ");
+  if (full.const !== undefined) return JSON.stringify(full.const);
   if (full.enum) return full.enum.map((value) => JSON.stringify(value)).join(", ");
   if (full.type === "array") return "array of " + typeName(api, full.items);
   const type = Array.isArray(full.type) ? full.type.join(" or ") : full.type;
