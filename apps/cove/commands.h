@@ -16,15 +16,7 @@ extern const Command kServe;
 extern const Command kTokenize;
 
 inline const Command* const kCommands[] = {
-    &kApikey,
-    &kBench,
-    &kChat,
-    &kDoctor,
-    &kModel,
-    &kParse,
-    &kRender,
-    &kServe,
-    &kTokenize,
+    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTokenize,
 };
 
 }  // namespace cove::app

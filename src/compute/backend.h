@@ -1,10 +1,12 @@
 #pragma once
 // The operation contract: about fifteen operations at fused granularity, which model/ emits and each backend implements
-// (compute/reference: naive fp32, the oracle; backends/cpu; backends/cuda). compute/conformance holds one suite for all.
+// (compute/reference: naive fp32, the oracle; backends/cpu; backends/cuda). compute/conformance holds one suite for
+// all.
 //
-// Calls come from one thread, between begin_step and end_step, in program order. A backend may compute at once, or record
-// and lower a whole step. Pointers inside Args are valid until end_step returns. Shapes are the caller's promise (a wrong one
-// is a bug: COVE_CHECK); what a backend cannot do is said by supports() at load, before anything is served.
+// Calls come from one thread, between begin_step and end_step, in program order. A backend may compute at once, or
+// record and lower a whole step. Pointers inside Args are valid until end_step returns. Shapes are the caller's promise
+// (a wrong one is a bug: COVE_CHECK); what a backend cannot do is said by supports() at load, before anything is
+// served.
 
 #include <cstddef>
 #include <cstdint>
@@ -43,7 +45,7 @@ class LinearWeight {
   int64_t out_features = 0;  // sum over the parts
   int64_t in_features = 0;
   DType dtype = DType::kF32;
-  uint64_t bytes_read = 0;   // bytes a matrix-vector product reads; for GB/s figures
+  uint64_t bytes_read = 0;  // bytes a matrix-vector product reads; for GB/s figures
 };
 
 // Parts are stacked along the output dimension in this order: {q, k, v} or {gate, up}, or one.
@@ -52,7 +54,7 @@ struct LinearPart {
   TensorView bias{};    // [out], any float-like dtype; may be null
 };
 struct LinearWeightDesc {
-  std::string name{};   // for messages
+  std::string name{};  // for messages
   std::vector<LinearPart> parts{};
 };
 
@@ -104,18 +106,18 @@ struct EmbedArgs {
 
 // residual += delta (when delta is given); out = residual / sqrt(mean(residual^2) + eps) * scale
 struct RmsNormArgs {
-  TensorView residual{};          // [T, width] activation dtype, changed when delta is given
-  TensorView delta{};             // [T, width] or null
+  TensorView residual{};                // [T, width] activation dtype, changed when delta is given
+  TensorView delta{};                   // [T, width] or null
   const DeviceBuffer* scale = nullptr;  // [width] f32
   float eps = 1e-6F;
-  TensorView out{};               // [T, width]
+  TensorView out{};  // [T, width]
 };
 
 // out = epilogue(x W^T + bias)
 struct LinearArgs {
   enum class Epilogue : uint8_t {
-    kNone,     // out [T, out_features]
-    kSwiGlu,   // two equal parts {gate, up}: out [T, out_features / 2] = silu(gate) * up
+    kNone,    // out [T, out_features]
+    kSwiGlu,  // two equal parts {gate, up}: out [T, out_features / 2] = silu(gate) * up
   };
   TensorView x{};  // [T, in_features] activation dtype
   const LinearWeight* weight = nullptr;
@@ -129,13 +131,13 @@ struct RopeKvArgs {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
-  const DeviceBuffer* q_norm = nullptr;       // [head_dim] f32, or null
+  const DeviceBuffer* q_norm = nullptr;  // [head_dim] f32, or null
   const DeviceBuffer* k_norm = nullptr;
   float norm_eps = 1e-6F;
-  const DeviceBuffer* inv_freq = nullptr;     // [head_dim / 2] f32: angle = position * inv_freq
-  float rope_scale = 1.0F;                    // multiplies cos and sin (yarn's attention factor)
-  bool interleaved = false;                   // see RopeSpec
-  const StepBatch* step = nullptr;            // positions, slots
+  const DeviceBuffer* inv_freq = nullptr;  // [head_dim / 2] f32: angle = position * inv_freq
+  float rope_scale = 1.0F;                 // multiplies cos and sin (yarn's attention factor)
+  bool interleaved = false;                // see RopeSpec
+  const StepBatch* step = nullptr;         // positions, slots
   KvCache* cache = nullptr;
   int64_t layer = 0;
 };
@@ -161,12 +163,13 @@ struct GatherRowsArgs {
 };
 
 struct SampleArgs {
-  TensorView logits{};                      // [R, vocab] f32
-  std::span<const SampleParams> params{};   // [R]
-  std::span<SampleResult> results{};        // [R] host, filled when end_step returns
+  TensorView logits{};                     // [R, vocab] f32
+  std::span<const SampleParams> params{};  // [R]
+  std::span<SampleResult> results{};       // [R] host, filled when end_step returns
 };
 
-// Moves cached positions inside the cache (copy on write of a partly filled page): tokens [0, count) of page `from` to `to`.
+// Moves cached positions inside the cache (copy on write of a partly filled page): tokens [0, count) of page `from` to
+// `to`.
 struct CopyPageArgs {
   KvCache* cache = nullptr;
   int32_t from = 0;

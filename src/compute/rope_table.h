@@ -1,6 +1,7 @@
 #pragma once
-// Inverse frequencies of rotary embeddings, from a model's RopeSpec values. Pure functions; used when a model is loaded.
-// compute/ may not see spec/, so the values come as a plain struct of the same meaning (spec/model_spec.h fills it).
+// Inverse frequencies of rotary embeddings, from a model's RopeSpec values. Pure functions; used when a model is
+// loaded. compute/ may not see spec/, so the values come as a plain struct of the same meaning (spec/model_spec.h fills
+// it).
 
 #include <cstdint>
 #include <vector>
@@ -24,7 +25,7 @@ struct RopeTableArgs {
 
 struct RopeTable {
   std::vector<float> inv_freq{};  // [dim / 2]
-  float scale = 1.0F;           // multiplies cos and sin
+  float scale = 1.0F;             // multiplies cos and sin
 };
 
 // Formulas: Hugging Face transformers' modeling_rope_utils, in double, rounded once.

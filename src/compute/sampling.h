@@ -30,12 +30,12 @@ struct SampleParams {
   float presence_penalty = 0.0F;
   float frequency_penalty = 0.0F;
   uint64_t seed = 0;
-  int64_t position = 0;                       // of the token being drawn, counted from the beginning of the sequence
+  int64_t position = 0;                         // of the token being drawn, counted from the beginning of the sequence
   std::span<const TokenCount> output_counts{};  // generated so far; presence, frequency and repetition use it
   std::span<const int32_t> prompt_tokens{};     // repetition penalty also covers these
   std::span<const LogitBias> logit_bias{};
   std::span<const uint32_t> allowed{};  // bit i = token i may be drawn; empty = all may
-  int32_t top_logprobs = -1;          // -1 = no logprobs; 0 = the drawn token's only; N = N alternatives
+  int32_t top_logprobs = -1;            // -1 = no logprobs; 0 = the drawn token's only; N = N alternatives
 };
 
 struct TokenLogprob {
@@ -45,7 +45,7 @@ struct TokenLogprob {
 
 struct SampleResult {
   int32_t token = 0;
-  float logprob = 0;              // natural log under the model's own distribution (softmax of the raw logits)
+  float logprob = 0;                // natural log under the model's own distribution (softmax of the raw logits)
   std::vector<TokenLogprob> top{};  // descending, top_logprobs of them
 };
 

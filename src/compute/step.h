@@ -1,7 +1,7 @@
 #pragma once
-// One engine step as plain arrays: which tokens of which sequences are computed, where their keys and values lie, and whose
-// logits are wanted. Made by engine/scheduler, read by model/ and by every backend. Host memory; a backend that computes
-// elsewhere copies it in begin_step.
+// One engine step as plain arrays: which tokens of which sequences are computed, where their keys and values lie, and
+// whose logits are wanted. Made by engine/scheduler, read by model/ and by every backend. Host memory; a backend that
+// computes elsewhere copies it in begin_step.
 
 #include <cstdint>
 #include <span>
@@ -18,12 +18,12 @@ struct SequenceSlice {
 };
 
 struct StepBatch {
-  std::span<const int32_t> tokens{};             // [T] ids
-  std::span<const int32_t> positions{};          // [T] position of each token in its sequence
-  std::span<const int32_t> slots{};              // [T] where its key and value go: page * page_tokens + offset in page
-  std::span<const SequenceSlice> sequences{};    // [S] in token order, covering [0, T) without gaps
-  std::span<const int32_t> page_table{};         // page numbers, see SequenceSlice::page_begin
-  std::span<const int32_t> logit_rows{};         // [R] ascending token rows whose logits are wanted; may be empty
+  std::span<const int32_t> tokens{};           // [T] ids
+  std::span<const int32_t> positions{};        // [T] position of each token in its sequence
+  std::span<const int32_t> slots{};            // [T] where its key and value go: page * page_tokens + offset in page
+  std::span<const SequenceSlice> sequences{};  // [S] in token order, covering [0, T) without gaps
+  std::span<const int32_t> page_table{};       // page numbers, see SequenceSlice::page_begin
+  std::span<const int32_t> logit_rows{};       // [R] ascending token rows whose logits are wanted; may be empty
 
   int64_t token_count() const { return static_cast<int64_t>(tokens.size()); }
   int64_t logit_count() const { return static_cast<int64_t>(logit_rows.size()); }

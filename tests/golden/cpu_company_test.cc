@@ -34,8 +34,7 @@ TEST_P(CpuCompany, output_of_f32_weights_is_the_same_alone_and_in_any_batch) { e
 TEST_P(CpuCompany, output_of_bf16_weights_is_the_same_alone_and_in_any_batch) { expect_same("qwen2_bf16"); }
 TEST_P(CpuCompany, output_with_scaled_rope_is_the_same_alone_and_in_any_batch) { expect_same("llama3"); }
 
-INSTANTIATE_TEST_SUITE_P(Isas, CpuCompany, ::testing::ValuesIn(cpu_isas()),
-                         [](const auto& isa) { return isa.param; });
+INSTANTIATE_TEST_SUITE_P(Isas, CpuCompany, ::testing::ValuesIn(cpu_isas()), [](const auto& isa) { return isa.param; });
 
 }  // namespace
 }  // namespace cove
