@@ -115,5 +115,24 @@ TEST(ChatTemplate, renders_hugging_face_cases) {
   }
 }
 
+// vLLM's goldens for V3.2 and V4 come from DeepSeek's Python encoders. The published templates reproduce one of them;
+// in the others they need llama.cpp's from_json filter, which Python's Jinja2 (and Cove) refuses, or do not know the
+// developer role.
+TEST(ChatTemplate, renders_v4_like_deepseeks_encoder) {
+  const auto folder = data() / "pairs" / "vllm_deepseek_v4";
+  COVE_REQUIRE_TESTDATA(folder);
+  const json::object variables = {{"messages", load(folder / "test_input_2.json")},
+                                  {"tools", nullptr},
+                                  {"thinking", true},
+                                  {"bos_token", "<｜begin▁of▁sentence｜>"}};
+  for (const char* name : {"deepseek-ai-DeepSeek-V4.jinja", "deepseek-ai-DeepSeek-V4-Flash-0731.jinja"}) {
+    const auto compiled = ChatTemplate::compile(*read_file(data() / "templates" / "llama.cpp" / name));
+    ASSERT_TRUE(compiled) << compiled.error().message;
+    const Result<std::string> prompt = (*compiled)->render(variables, golden_now());
+    ASSERT_TRUE(prompt) << prompt.error().message;
+    EXPECT_EQ(*prompt, *read_file(folder / "test_output_2.txt")) << name;
+  }
+}
+
 }  // namespace
 }  // namespace cove::text

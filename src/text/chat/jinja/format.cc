@@ -160,7 +160,9 @@ class PercentFormatter {
       if (mark < format_.size()) TRY(conversion());
       if (out_.size() > in_.output_bytes_max()) return invalid_argument("the formatted text is too long");
     }
-    const bool unused = tuple_ ? used_ < values_.items().size() : !values_.is_dict() && used_ == 0;
+    // CPython takes whatever can be indexed, but a string or tuple, for a mapping, and a mapping may go unused.
+    const bool mapping = values_.is_dict() || values_.is_undefined() || (values_.is_list() && !tuple_);
+    const bool unused = tuple_ ? used_ < values_.items().size() : !mapping && used_ == 0;
     if (unused) return invalid_argument("not all arguments converted during string formatting");
     return std::move(out_);
   }

@@ -150,7 +150,10 @@ Result<Value> round(Interpreter&, const Value& subject, Args args) {
 
 Result<Value> filesizeformat(Interpreter& in, const Value& subject, Args args) {
   TRY_ASSIGN(const Parameters p, Parameters::bind("filesizeformat", args, {"binary"}));
-  TRY_ASSIGN(const Value number, to_float(in, subject, {}));
+  Arguments no_default;
+  no_default.positional.push_back(Value::none());
+  TRY_ASSIGN(const Value number, to_float(in, subject, no_default));
+  if (number.is_none()) return invalid_argument("filesizeformat(): not a number");
   const bool binary = p.truthy(0, false);
   const double base = binary ? 1024 : 1000;
   const double bytes = number.to_double();

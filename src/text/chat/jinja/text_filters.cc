@@ -162,12 +162,20 @@ Result<Value> center(Interpreter& in, const Value& subject, Args args) {
   return find_string_method("center")(in, Value::string(std::move(text)), method_args);
 }
 
+// Python measures what is not a string as it is, and cannot cut it.
+Result<Value> truncate_other(Interpreter& in, const Value& subject, int64_t length_max) {
+  TRY_ASSIGN(const Value length, find_filter("length")->run(in, subject, {}));
+  if (length.as_int() <= length_max) return subject;
+  return invalid_argument(fmt::format("truncate(): cannot cut a {}", subject.type_name()));
+}
+
 Result<Value> truncate(Interpreter& in, const Value& subject, Args args) {
   TRY_ASSIGN(const Parameters p, Parameters::bind("truncate", args, {"length", "killwords", "end", "leeway"}));
   TRY_ASSIGN(const int64_t length, p.integer(0, 255));
   TRY_ASSIGN(const std::string_view end, p.string(2, "..."));
   TRY_ASSIGN(const int64_t leeway, p.integer(3, 5));
-  TRY_ASSIGN(std::string text, in.to_text(subject));
+  if (!subject.is_string()) return truncate_other(in, subject, length + leeway);
+  std::string text(subject.as_string());
   const auto end_length = static_cast<int64_t>(count_code_points(end));
   if (length < end_length || leeway < 0)
     return invalid_argument("truncate(): the length must be at least that of the end");
@@ -196,6 +204,12 @@ Result<Value> format(Interpreter& in, const Value& subject, Args args) {
   return in.make_string(std::move(out));
 }
 
+std::vector<Value> pairs_of(const DictObject& dict) {
+  std::vector<Value> pairs;
+  for (const auto& [key, value] : dict.entries) pairs.push_back(Value::tuple({key, value}));
+  return pairs;
+}
+
 std::string quote(std::string_view text, std::string_view safe) {
   std::string out;
   for (const char c : text) {
@@ -207,17 +221,22 @@ std::string quote(std::string_view text, std::string_view safe) {
   return out;
 }
 
+// A string with its slashes; a dict or pairs as a query.
 Result<Value> urlencode(Interpreter& in, const Value& subject, Args) {
-  if (!subject.is_dict()) {
+  if (!subject.is_dict() && !subject.is_list()) {
     TRY_ASSIGN(const std::string text, in.to_text(subject));
     return in.make_string(quote(text, "/"));
   }
+  TRY_ASSIGN(const std::vector<Value> pairs,
+             in.iterate(subject.is_dict() ? Value::list(pairs_of(subject.dict_object())) : subject));
   std::string out;
-  for (const auto& [key, value] : subject.dict_object().entries) {
-    TRY_ASSIGN(const std::string key_text, in.to_text(key));
-    TRY_ASSIGN(const std::string value_text, in.to_text(value));
-    out += (out.empty() ? "" : "&") + replace_all(quote(key_text, ""), "%20", "+", -1) + "=" +
-           replace_all(quote(value_text, ""), "%20", "+", -1);
+  for (const Value& pair : pairs) {
+    TRY_ASSIGN(const std::vector<Value> parts, in.iterate(pair));
+    if (parts.size() != 2) return invalid_argument("urlencode() needs pairs of a key and a value");
+    TRY_ASSIGN(const std::string key, in.to_text(parts[0]));
+    TRY_ASSIGN(const std::string value, in.to_text(parts[1]));
+    out += (out.empty() ? "" : "&") + replace_all(quote(key, ""), "%20", "+", -1) + "=" +
+           replace_all(quote(value, ""), "%20", "+", -1);
   }
   return in.make_string(std::move(out));
 }
