@@ -23,9 +23,11 @@ namespace {
 constexpr const char* kHelp =
     "usage: cove-train data tokenizer|shards|heldout|show [options]\n"
     "  tokenizer --out DIR [--corpus DIR] [--vocab 7168] [--samples 40000] [--seed 1]   learns tokenizer.json\n"
-    "  shards    --out DIR --model DIR [--corpus DIR] [--first 0] [--count 1] [--threads 1] [--samples 8192] [--corpus-percent 3] [--seed 1]\n"
+    "  shards    --out DIR --model DIR [--corpus DIR] [--first 0] [--count 1] [--threads 1] [--samples 8192] "
+    "[--corpus-percent 3] [--seed 1]\n"
     "            token shards of the training mix; shard i depends on the seed and i alone\n"
-    "  heldout   --out DIR --model DIR [--per-task 200] [--seed 1]   tasks.jsonl and shard-000000.bin with their prompts: problems that no\n"
+    "  heldout   --out DIR --model DIR [--per-task 200] [--seed 1]   tasks.jsonl and shard-000000.bin with their "
+    "prompts: problems that no\n"
     "            training sample holds, per task and language\n"
     "  show      [--task NAME] [--language zh|en] [--count 3] [--seed 1] [--heldout 1]   samples as text\n";
 constexpr size_t kPassageBytes = 3000;
@@ -98,15 +100,18 @@ Status data_shards(const Arguments& arguments) {
   TRY_ASSIGN(options.samples_per_shard, arguments.integer("samples", options.samples_per_shard));
   TRY_ASSIGN(const int64_t seed, arguments.integer("seed", 1));
   TRY_ASSIGN(const double percent, arguments.number("corpus-percent", 3));
-  if (options.first < 0 || options.count < 1 || options.threads < 1 || options.threads > 256 || options.samples_per_shard < 1 || percent < 0 || percent > 100)
-    return invalid_argument("--first, --count, --threads (at most 256), --samples and --corpus-percent must be positive");
+  if (options.first < 0 || options.count < 1 || options.threads < 1 || options.threads > 256 ||
+      options.samples_per_shard < 1 || percent < 0 || percent > 100)
+    return invalid_argument(
+        "--first, --count, --threads (at most 256), --samples and --corpus-percent must be positive");
   options.seed = static_cast<uint64_t>(seed);
   options.corpus_share = percent / 100;
   TRY_ASSIGN(const auto tokenizer, text::Tokenizer::from_path(arguments.text("model", ".")));
   TRY_ASSIGN(const auto corpus, corpus_of(arguments));
   TRY(make_dir(options.dir));
   TRY_ASSIGN(const int64_t tokens, produce_shards(options, corpus, *tokenizer));
-  std::printf("{\"shards\":%lld,\"tokens\":%lld}\n", static_cast<long long>(options.count), static_cast<long long>(tokens));
+  std::printf("{\"shards\":%lld,\"tokens\":%lld}\n", static_cast<long long>(options.count),
+              static_cast<long long>(tokens));
   return {};
 }
 
@@ -124,7 +129,8 @@ json::object task_line(const Sample& sample) {
   line["prompt"] = render_prompt(sample);
   line["reasoning"] = sample.reasoning;
   line["answer"] = render_answer(sample);
-  line["check"] = json::object{{"kind", check_name(sample.check.kind)}, {"want", json::array(sample.check.want.begin(), sample.check.want.end())}};
+  line["check"] = json::object{{"kind", check_name(sample.check.kind)},
+                               {"want", json::array(sample.check.want.begin(), sample.check.want.end())}};
   return line;
 }
 
@@ -161,13 +167,16 @@ Status data_show(const Arguments& arguments) {
     Sample sample;
     if (heldout == 1) {
       const TaskRow& row = task_rows()[i % task_rows().size()];
-      sample = heldout_sample(row, i / task_rows().size() % 2 == 0 ? Language::kChinese : Language::kEnglish, static_cast<uint64_t>(seed), i);
+      sample = heldout_sample(row, i / task_rows().size() % 2 == 0 ? Language::kChinese : Language::kEnglish,
+                              static_cast<uint64_t>(seed), i);
     } else {
       sample = training_sample(static_cast<uint64_t>(seed), i);
     }
-    if ((!task.empty() && sample.task != task) || (!language.empty() && language != language_name(sample.language))) continue;
+    if ((!task.empty() && sample.task != task) || (!language.empty() && language != language_name(sample.language)))
+      continue;
     ++shown;
-    std::printf("---- %s %s\n%s%s\n", sample.task.c_str(), language_name(sample.language), render_prompt(sample).c_str(), render_completion(sample).c_str());
+    std::printf("---- %s %s\n%s%s\n", sample.task.c_str(), language_name(sample.language),
+                render_prompt(sample).c_str(), render_completion(sample).c_str());
   }
   return {};
 }
@@ -187,7 +196,9 @@ int run_data(int argc, char** argv) {
     Status (*run)(const Arguments&);
   };
   const Part parts[] = {{"tokenizer", {"out", "corpus", "vocab", "samples", "seed"}, data_tokenizer},
-                        {"shards", {"out", "model", "corpus", "first", "count", "threads", "samples", "corpus-percent", "seed"}, data_shards},
+                        {"shards",
+                         {"out", "model", "corpus", "first", "count", "threads", "samples", "corpus-percent", "seed"},
+                         data_shards},
                         {"heldout", {"out", "model", "per-task", "seed"}, data_heldout},
                         {"show", {"task", "language", "count", "seed", "heldout"}, data_show}};
   for (const Part& part : parts) {

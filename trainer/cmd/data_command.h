@@ -1,5 +1,6 @@
 #pragma once
-// cove-train's subcommands that need no LibTorch: data, score, export. Each returns the exit code (0, 1, 2) and prints its own messages.
+// cove-train's subcommands that need no LibTorch: data, score, export. Each returns the exit code (0, 1, 2) and prints
+// its own messages.
 
 namespace cove::trainer {
 

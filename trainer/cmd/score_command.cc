@@ -18,7 +18,8 @@ namespace {
 
 constexpr const char* kScoreHelp =
     "usage: cove-train score --tasks tasks.jsonl --outputs outputs.jsonl [--model DIR] [--wrong N] [--json 1]\n"
-    "  outputs: one line per task, {\"ids\": [...]} (needs --model) or {\"text\": \"...\"}: what was generated after the prompt\n"
+    "  outputs: one line per task, {\"ids\": [...]} (needs --model) or {\"text\": \"...\"}: what was generated after "
+    "the prompt\n"
     "  --wrong N prints the first N wrong answers of each task to standard error\n";
 
 struct Tally {
@@ -46,8 +47,11 @@ std::string member_text(const json::value& value, std::string_view key) {
 }
 
 Result<Check> check_of(const json::value& task) {
-  static constexpr std::pair<std::string_view, CheckKind> kKinds[] = {
-      {"number", CheckKind::kNumber}, {"contains", CheckKind::kContains}, {"any", CheckKind::kAny}, {"exact", CheckKind::kExact}, {"tool", CheckKind::kTool}};
+  static constexpr std::pair<std::string_view, CheckKind> kKinds[] = {{"number", CheckKind::kNumber},
+                                                                      {"contains", CheckKind::kContains},
+                                                                      {"any", CheckKind::kAny},
+                                                                      {"exact", CheckKind::kExact},
+                                                                      {"tool", CheckKind::kTool}};
   const json::value* check = find_member(task, "check");
   if (check == nullptr) return invalid_argument("a task has no \"check\"");
   Check out;
@@ -85,13 +89,16 @@ void print_table(const Tallies& tallies, bool as_json) {
       all.total += t.total, all.correct += t.correct, all.closed += t.closed;
       const double share = 100.0 * static_cast<double>(t.correct) / static_cast<double>(t.total);
       const double closed = 100.0 * static_cast<double>(t.closed) / static_cast<double>(t.total);
-      std::printf(as_json ? "\"%s.%s\":{\"correct\":%.2f,\"closed\":%.2f,\"count\":%lld}," : "%-13s %s  correct %6.2f %%  closes think %6.2f %%  of %lld\n", task.c_str(), i == 0 ? "zh" : "en", share,
-                  closed, static_cast<long long>(t.total));
+      std::printf(as_json ? "\"%s.%s\":{\"correct\":%.2f,\"closed\":%.2f,\"count\":%lld},"
+                          : "%-13s %s  correct %6.2f %%  closes think %6.2f %%  of %lld\n",
+                  task.c_str(), i == 0 ? "zh" : "en", share, closed, static_cast<long long>(t.total));
     }
   }
   const double total = static_cast<double>(std::max<int64_t>(1, all.total));
-  std::printf(as_json ? "\"%s\":{\"correct\":%.2f,\"closed\":%.2f,\"count\":%lld}}\n" : "%-17scorrect %6.2f %%  closes think %6.2f %%  of %lld\n", "all", 100.0 * static_cast<double>(all.correct) / total,
-              100.0 * static_cast<double>(all.closed) / total, static_cast<long long>(all.total));
+  std::printf(as_json ? "\"%s\":{\"correct\":%.2f,\"closed\":%.2f,\"count\":%lld}}\n"
+                      : "%-17scorrect %6.2f %%  closes think %6.2f %%  of %lld\n",
+              "all", 100.0 * static_cast<double>(all.correct) / total, 100.0 * static_cast<double>(all.closed) / total,
+              static_cast<long long>(all.total));
 }
 
 Status score(const Arguments& arguments) {
@@ -99,7 +106,9 @@ Status score(const Arguments& arguments) {
   TRY_ASSIGN(const auto outputs, read_lines(arguments.text("outputs", "")));
   TRY_ASSIGN(const int64_t wrong_max, arguments.integer("wrong", 0));
   TRY_ASSIGN(const int64_t as_json, arguments.integer("json", 0));
-  if (tasks.size() != outputs.size()) return invalid_argument("there are " + std::to_string(tasks.size()) + " tasks but " + std::to_string(outputs.size()) + " outputs");
+  if (tasks.size() != outputs.size())
+    return invalid_argument("there are " + std::to_string(tasks.size()) + " tasks but " +
+                            std::to_string(outputs.size()) + " outputs");
   std::unique_ptr<text::Tokenizer> tokenizer;
   if (const std::string model = arguments.text("model", ""); !model.empty()) {
     TRY_ASSIGN(tokenizer, text::Tokenizer::from_path(model));
@@ -115,8 +124,10 @@ Status score(const Arguments& arguments) {
     tally.correct += verdict.correct ? 1 : 0;
     tally.closed += verdict.closed ? 1 : 0;
     if (!verdict.correct && wrong[task + member_text(tasks[i], "language")]++ < wrong_max) {
-      std::fprintf(stderr, "---- wrong: %s\nPROMPT %s\nWANT %s\nGOT %s\n", task.c_str(), member_text(tasks[i], "prompt").c_str(),
-                   (member_text(tasks[i], "reasoning") + "\n</think>\n" + member_text(tasks[i], "answer")).c_str(), text.c_str());
+      std::fprintf(stderr, "---- wrong: %s\nPROMPT %s\nWANT %s\nGOT %s\n", task.c_str(),
+                   member_text(tasks[i], "prompt").c_str(),
+                   (member_text(tasks[i], "reasoning") + "\n</think>\n" + member_text(tasks[i], "answer")).c_str(),
+                   text.c_str());
     }
   }
   print_table(tallies, as_json == 1);
@@ -139,7 +150,8 @@ Status export_directory(const Arguments& arguments) {
   return write_model_directory(arguments.text("out", "."), shape, sampling);
 }
 
-int run_plain(const char* name, const char* help, int argc, char** argv, const std::vector<std::string>& known, Status (*run)(const Arguments&)) {
+int run_plain(const char* name, const char* help, int argc, char** argv, const std::vector<std::string>& known,
+              Status (*run)(const Arguments&)) {
   if (argc > 1 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0)) {
     std::fputs(help, stdout);
     return 0;
@@ -157,14 +169,20 @@ int run_plain(const char* name, const char* help, int argc, char** argv, const s
 
 }  // namespace
 
-int run_score(int argc, char** argv) { return run_plain("score", kScoreHelp, argc, argv, {"tasks", "outputs", "model", "wrong", "json"}, score); }
+int run_score(int argc, char** argv) {
+  return run_plain("score", kScoreHelp, argc, argv, {"tasks", "outputs", "model", "wrong", "json"}, score);
+}
 
 int run_export(int argc, char** argv) {
-  return run_plain("export",
-                   "usage: cove-train export --out DIR [shape as for fit] [--temperature X] [--top-p X]\n"
-                   "  DIR holds tokenizer.json, chat_template.jinja and (from `cove-train weights`) model.safetensors; the other files of the Hugging Face\n"
-                   "  layout are written beside them\n",
-                   argc, argv, {"out", "vocab", "hidden", "layers", "heads", "kv-heads", "head-dim", "ffn", "context", "temperature", "top-p"}, export_directory);
+  return run_plain(
+      "export",
+      "usage: cove-train export --out DIR [shape as for fit] [--temperature X] [--top-p X]\n"
+      "  DIR holds tokenizer.json, chat_template.jinja and (from `cove-train weights`) model.safetensors; the other "
+      "files of the Hugging Face\n"
+      "  layout are written beside them\n",
+      argc, argv,
+      {"out", "vocab", "hidden", "layers", "heads", "kv-heads", "head-dim", "ffn", "context", "temperature", "top-p"},
+      export_directory);
 }
 
 }  // namespace cove::trainer

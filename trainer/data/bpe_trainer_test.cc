@@ -31,7 +31,9 @@ TEST(BpeTrainer, counts_stay_true_for_runs_of_one_letter) {
 TEST(BpeTrainer, stops_when_nothing_occurs_twice) { EXPECT_EQ(train_bpe({{"xyz", 1}}, 1000).tokens.size(), 256U); }
 
 TEST(BpeTrainer, written_tokenizer_encodes_and_decodes) {
-  const std::string written = tokenizer_json(train_bpe(sample_counts(), 280), {{"<eos>", true}, {"<think>", false}});
+  const BpeVocabulary learned = train_bpe(sample_counts(), 270);
+  ASSERT_EQ(learned.tokens.size(), 270U);
+  const std::string written = tokenizer_json(learned, {{"<eos>", true}, {"<think>", false}});
   const auto tokenizer = text::Tokenizer::from_json(written);
   ASSERT_TRUE(tokenizer) << tokenizer.error().message;
   for (const std::string sentence : {"the newest 苹果 low\n\n12 aaaa é", "<think>lower</think><eos>"}) {
@@ -39,7 +41,7 @@ TEST(BpeTrainer, written_tokenizer_encodes_and_decodes) {
     ASSERT_TRUE(ids);
     EXPECT_EQ((*tokenizer)->decode(*ids, false), sentence);
   }
-  EXPECT_EQ((*tokenizer)->find_token("<think>"), 281);
+  EXPECT_EQ((*tokenizer)->find_token("<think>"), 271);
 }
 
 }  // namespace

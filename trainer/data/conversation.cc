@@ -10,7 +10,8 @@ std::string calls_text(const std::vector<ToolCall>& calls) {
   std::string out = "<｜tool▁calls▁begin｜>";
   for (size_t i = 0; i < calls.size(); ++i) {
     if (i > 0) out += "\n";
-    out += "<｜tool▁call▁begin｜>function<｜tool▁sep｜>" + calls[i].name + "\n```json\n" + calls[i].arguments + "\n```<｜tool▁call▁end｜>";
+    out += "<｜tool▁call▁begin｜>function<｜tool▁sep｜>" + calls[i].name + "\n```json\n" + calls[i].arguments +
+           "\n```<｜tool▁call▁end｜>";
   }
   return out + "<｜tool▁calls▁end｜>";
 }
@@ -51,7 +52,8 @@ boost::json::object message_json(const Message& message) {
   if (message.calls.empty()) return out;
   boost::json::array calls;
   for (const ToolCall& call : message.calls) {
-    calls.push_back(boost::json::object{{"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
+    calls.push_back(
+        boost::json::object{{"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.arguments}}}});
   }
   out["tool_calls"] = std::move(calls);
   return out;
@@ -64,8 +66,11 @@ boost::json::object tool_json(const ToolDeclaration& tool) {
     properties[p.name] = boost::json::object{{"type", "string"}, {"description", p.description}};
     required.emplace_back(p.name);
   }
-  boost::json::object parameters{{"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
-  return {{"type", "function"}, {"function", {{"name", tool.name}, {"description", tool.description}, {"parameters", std::move(parameters)}}}};
+  boost::json::object parameters{
+      {"type", "object"}, {"properties", std::move(properties)}, {"required", std::move(required)}};
+  return {
+      {"type", "function"},
+      {"function", {{"name", tool.name}, {"description", tool.description}, {"parameters", std::move(parameters)}}}};
 }
 
 }  // namespace
@@ -86,16 +91,21 @@ std::string render_prompt(const Sample& sample) {
     if (message.role == Role::kUser) {
       out += "<｜User｜>" + message.content;
     } else {
-      out += "<｜Assistant｜>" + message.content + (message.calls.empty() ? "" : calls_text(message.calls)) + std::string(kEos);
+      out += "<｜Assistant｜>" + message.content + (message.calls.empty() ? "" : calls_text(message.calls)) +
+             std::string(kEos);
     }
   }
   if (outputs_open) out += "<｜tool▁outputs▁end｜>";
   return out + "<｜Assistant｜><think>\n";
 }
 
-std::string render_answer(const Sample& sample) { return sample.calls.empty() ? sample.answer : sample.answer + calls_text(sample.calls); }
+std::string render_answer(const Sample& sample) {
+  return sample.calls.empty() ? sample.answer : sample.answer + calls_text(sample.calls);
+}
 
-std::string render_completion(const Sample& sample) { return sample.reasoning + "\n</think>\n\n" + render_answer(sample) + std::string(kEos); }
+std::string render_completion(const Sample& sample) {
+  return sample.reasoning + "\n</think>\n\n" + render_answer(sample) + std::string(kEos);
+}
 
 boost::json::object request_json(const Sample& sample) {
   boost::json::array messages;

@@ -1,6 +1,6 @@
 #pragma once
-// A sample as text and as tokens, exactly as models/cove-mini/chat_template.jinja renders it (conversation_test.cc compares the two), and
-// as the JSON of a chat request.
+// A sample as text and as tokens, exactly as models/cove-mini/chat_template.jinja renders it (conversation_test.cc
+// compares the two), and as the JSON of a chat request.
 
 #include <string>
 

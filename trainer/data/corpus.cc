@@ -14,7 +14,8 @@ void cut_passages(std::string_view text, size_t bytes_max, std::vector<std::stri
     size_t length = std::min(text.size(), bytes_max);
     if (length < text.size()) {
       size_t line = text.rfind('\n', length);
-      length = line != std::string_view::npos && line > bytes_max / 2 ? line + 1 : complete_utf8_prefix(text.substr(0, length));
+      length = line != std::string_view::npos && line > bytes_max / 2 ? line + 1
+                                                                      : complete_utf8_prefix(text.substr(0, length));
     }
     if (length >= 40) out.emplace_back(text.substr(0, length));
     text.remove_prefix(length);
@@ -30,7 +31,8 @@ Status read_lines(const std::filesystem::path& path, size_t bytes_max, std::vect
     auto value = parse_json(std::string_view(content).substr(begin, end - begin));
     if (!value) return with_context(value.error(), path.string() + " line " + std::to_string(number));
     const json::value* text = find_member(*value, "text");
-    if (text != nullptr && text->is_string() && is_valid_utf8(text->get_string())) cut_passages(text->get_string(), bytes_max, out);
+    if (text != nullptr && text->is_string() && is_valid_utf8(text->get_string()))
+      cut_passages(text->get_string(), bytes_max, out);
     begin = end + 1;
   }
   return {};

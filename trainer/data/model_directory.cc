@@ -46,23 +46,38 @@ json::object config(const ModelShape& shape, int32_t bos, int32_t eos) {
 }  // namespace
 
 std::vector<SpecialToken> special_tokens() {
-  return {{"<｜begin▁of▁sentence｜>", true},   {"<｜end▁of▁sentence｜>", true},   {"<｜▁pad▁｜>", true},
-          {"<｜User｜>", true},                {"<｜Assistant｜>", true},         {"<think>", false},
-          {"</think>", false},                 {"<｜tool▁calls▁begin｜>", false}, {"<｜tool▁calls▁end｜>", false},
-          {"<｜tool▁call▁begin｜>", false},    {"<｜tool▁call▁end｜>", false},    {"<｜tool▁outputs▁begin｜>", false},
-          {"<｜tool▁outputs▁end｜>", false},   {"<｜tool▁output▁begin｜>", false}, {"<｜tool▁output▁end｜>", false},
+  return {{"<｜begin▁of▁sentence｜>", true},
+          {"<｜end▁of▁sentence｜>", true},
+          {"<｜▁pad▁｜>", true},
+          {"<｜User｜>", true},
+          {"<｜Assistant｜>", true},
+          {"<think>", false},
+          {"</think>", false},
+          {"<｜tool▁calls▁begin｜>", false},
+          {"<｜tool▁calls▁end｜>", false},
+          {"<｜tool▁call▁begin｜>", false},
+          {"<｜tool▁call▁end｜>", false},
+          {"<｜tool▁outputs▁begin｜>", false},
+          {"<｜tool▁outputs▁end｜>", false},
+          {"<｜tool▁output▁begin｜>", false},
+          {"<｜tool▁output▁end｜>", false},
           {"<｜tool▁sep｜>", false}};
 }
 
-Status write_model_directory(const std::filesystem::path& dir, const ModelShape& shape, const SamplingDefaults& sampling) {
+Status write_model_directory(const std::filesystem::path& dir, const ModelShape& shape,
+                             const SamplingDefaults& sampling) {
   TRY_ASSIGN(const auto tokenizer, text::Tokenizer::from_path(dir));
   TRY_ASSIGN(const std::string chat_template, read_file(dir / "chat_template.jinja"));
-  if (tokenizer->vocab_size() > shape.vocab) return invalid_argument("tokenizer.json has more entries than the model's vocabulary");
+  if (tokenizer->vocab_size() > shape.vocab)
+    return invalid_argument("tokenizer.json has more entries than the model's vocabulary");
   const auto bos = tokenizer->find_token(kBos), eos = tokenizer->find_token(kEos);
   if (!bos || !eos) return invalid_argument("tokenizer.json has no begin or end of sentence token");
   TRY(write_file_atomic(dir / "config.json", pretty(config(shape, *bos, *eos))));
-  TRY(write_file_atomic(dir / "generation_config.json",
-                        pretty({{"bos_token_id", *bos}, {"eos_token_id", *eos}, {"do_sample", true}, {"temperature", sampling.temperature}, {"top_p", sampling.top_p}})));
+  TRY(write_file_atomic(dir / "generation_config.json", pretty({{"bos_token_id", *bos},
+                                                                {"eos_token_id", *eos},
+                                                                {"do_sample", true},
+                                                                {"temperature", sampling.temperature},
+                                                                {"top_p", sampling.top_p}})));
   return write_file_atomic(dir / "tokenizer_config.json", pretty({{"tokenizer_class", "PreTrainedTokenizerFast"},
                                                                   {"bos_token", kBos},
                                                                   {"eos_token", kEos},

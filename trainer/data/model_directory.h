@@ -1,6 +1,6 @@
 #pragma once
-// What a Hugging Face directory holds beside the weights: config.json, generation_config.json, tokenizer_config.json. Written by
-// `cove-train export`.
+// What a Hugging Face directory holds beside the weights: config.json, generation_config.json, tokenizer_config.json.
+// Written by `cove-train export`.
 
 #include <filesystem>
 #include <string>
@@ -24,6 +24,7 @@ struct SamplingDefaults {
 };
 
 // `dir` holds tokenizer.json and chat_template.jinja; the other files are written beside them.
-Status write_model_directory(const std::filesystem::path& dir, const ModelShape& shape, const SamplingDefaults& sampling);
+Status write_model_directory(const std::filesystem::path& dir, const ModelShape& shape,
+                             const SamplingDefaults& sampling);
 
 }  // namespace cove::trainer

@@ -17,7 +17,8 @@ Result<Document> passage_document(const std::string& passage, const text::Tokeni
   TRY_ASSIGN(const auto ids, tokenizer.encode(passage, {.parse_special = false}));
   Document out;
   out.ids.push_back(static_cast<uint16_t>(tokenizer.find_token(kBos).value_or(0)));
-  out.ids.insert(out.ids.end(), ids.begin(), ids.begin() + static_cast<int64_t>(std::min(ids.size(), kPassageTokensMax)));
+  out.ids.insert(out.ids.end(), ids.begin(),
+                 ids.begin() + static_cast<int64_t>(std::min(ids.size(), kPassageTokensMax)));
   out.mask.assign(out.ids.size(), 1);
   out.mask[0] = 0;
   return out;
@@ -25,20 +26,24 @@ Result<Document> passage_document(const std::string& passage, const text::Tokeni
 
 }  // namespace
 
-Result<std::vector<Document>> shard_documents(const ProducerOptions& options, int64_t shard, const std::vector<std::string>& corpus, const text::Tokenizer& tokenizer) {
+Result<std::vector<Document>> shard_documents(const ProducerOptions& options, int64_t shard,
+                                              const std::vector<std::string>& corpus,
+                                              const text::Tokenizer& tokenizer) {
   std::vector<Document> documents;
   Rng rng(options.seed ^ (static_cast<uint64_t>(shard) * 0xA24BAED4963EE407ULL + 17));
   for (int64_t i = 0; i < options.samples_per_shard; ++i) {
     const auto index = static_cast<uint64_t>(shard * options.samples_per_shard + i);
     const bool passage = !corpus.empty() && rng.chance(options.corpus_share);
-    auto document = passage ? passage_document(rng.pick(corpus), tokenizer) : tokenize(training_sample(options.seed, index), tokenizer);
+    auto document = passage ? passage_document(rng.pick(corpus), tokenizer)
+                            : tokenize(training_sample(options.seed, index), tokenizer);
     if (!document) return document.error();
     documents.push_back(std::move(*document));
   }
   return documents;
 }
 
-Result<int64_t> produce_shards(const ProducerOptions& options, const std::vector<std::string>& corpus, const text::Tokenizer& tokenizer) {
+Result<int64_t> produce_shards(const ProducerOptions& options, const std::vector<std::string>& corpus,
+                               const text::Tokenizer& tokenizer) {
   std::atomic<int64_t> next{options.first}, tokens{0};
   std::mutex mutex;
   std::optional<Error> failure;

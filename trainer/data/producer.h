@@ -23,9 +23,11 @@ struct ProducerOptions {
 };
 
 // The documents of one shard: tasks, and passages of `corpus` (may be empty) to be predicted as a whole.
-Result<std::vector<Document>> shard_documents(const ProducerOptions& options, int64_t shard, const std::vector<std::string>& corpus, const text::Tokenizer& tokenizer);
+Result<std::vector<Document>> shard_documents(const ProducerOptions& options, int64_t shard,
+                                              const std::vector<std::string>& corpus, const text::Tokenizer& tokenizer);
 
 // Returns the tokens written. Errors: the first that any thread met.
-Result<int64_t> produce_shards(const ProducerOptions& options, const std::vector<std::string>& corpus, const text::Tokenizer& tokenizer);
+Result<int64_t> produce_shards(const ProducerOptions& options, const std::vector<std::string>& corpus,
+                               const text::Tokenizer& tokenizer);
 
 }  // namespace cove::trainer

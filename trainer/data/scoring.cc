@@ -32,7 +32,8 @@ bool right(std::string_view answer, const Check& check) {
     case CheckKind::kExact: return answer == trim(check.want[0]);
     case CheckKind::kTool: break;
   }
-  return answer == "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>" + check.want[0] + "\n```json\n" + check.want[1] + "\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
+  return answer == "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>" + check.want[0] + "\n```json\n" +
+                       check.want[1] + "\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>";
 }
 
 }  // namespace

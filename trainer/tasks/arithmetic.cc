@@ -17,18 +17,21 @@ int64_t number_of_digits(Rng& rng, int digits) {
 std::string ask(const Draw& draw, const std::string& expression) {
   Rng& rng = draw.rng;
   if (draw.chinese()) {
-    return fill(rng.pick({"{e}=?", "{e}=", "{e}等于多少?", "计算{e}", "计算:{e}", "请计算{e}。", "{e}是多少?", "算一下{e}",
-                          "帮我算{e}等于几?", "求{e}的值。", "请问{e}等于多少?", "{e}"}),
+    return fill(rng.pick({"{e}=?", "{e}=", "{e}等于多少?", "计算{e}", "计算:{e}", "请计算{e}。", "{e}是多少?",
+                          "算一下{e}", "帮我算{e}等于几?", "求{e}的值。", "请问{e}等于多少?", "{e}"}),
                 {{"e", expression}});
   }
-  return fill(rng.pick({"{e} = ?", "{e}=", "What is {e}?", "Calculate {e}", "Calculate {e}.", "Compute {e}.", "How much is {e}?",
-                        "Work out {e}", "Please compute {e}.", "What's {e}?", "Evaluate {e}.", "{e}"}),
-              {{"e", expression}});
+  return fill(
+      rng.pick({"{e} = ?", "{e}=", "What is {e}?", "Calculate {e}", "Calculate {e}.", "Compute {e}.",
+                "How much is {e}?", "Work out {e}", "Please compute {e}.", "What's {e}?", "Evaluate {e}.", "{e}"}),
+      {{"e", expression}});
 }
 
-Sample finish(const Draw& draw, std::string key, const std::string& expression, std::string reasoning, const std::string& result) {
+Sample finish(const Draw& draw, std::string key, const std::string& expression, std::string reasoning,
+              const std::string& result) {
   return make_sample(draw, std::move(key), ask(draw, expression), std::move(reasoning),
-                     fill(draw.say("答案是{r}。", "The answer is {r}."), {{"r", result}}), {CheckKind::kNumber, {result}});
+                     fill(draw.say("答案是{r}。", "The answer is {r}."), {{"r", result}}),
+                     {CheckKind::kNumber, {result}});
 }
 
 struct Operator {
@@ -89,12 +92,17 @@ Sample with_remainder(const Draw& draw) {
   int64_t a = number_of_digits(rng, static_cast<int>(rng.range(2, 4)));
   if (a % b == 0) a += rng.range(1, b - 1);
   std::string quotient = str(a / b), rest = str(a % b);
-  std::string prompt = fill(draw.chinese() ? rng.pick({"{a}除以{b},商和余数是多少?", "{a}÷{b}商几余几?", "求{a}÷{b}的商和余数。", "{a}÷{b}=?(写出余数)"})
-                                           : rng.pick({"What are the quotient and remainder of {a} ÷ {b}?", "Divide {a} by {b}; give quotient and remainder.",
-                                                       "{a} / {b} with remainder", "What is {a} divided by {b}, with the remainder?"}),
-                            {{"a", str(a)}, {"b", str(b)}});
-  std::string answer = fill(draw.say("商是{q},余数是{r}。", "The quotient is {q}, the remainder is {r}."), {{"q", quotient}, {"r", rest}});
-  return make_sample(draw, "rem|" + str(a) + "|" + str(b), prompt, divide_steps(a, b), answer, {CheckKind::kExact, {answer}});
+  std::string prompt = fill(
+      draw.chinese()
+          ? rng.pick({"{a}除以{b},商和余数是多少?", "{a}÷{b}商几余几?", "求{a}÷{b}的商和余数。", "{a}÷{b}=?(写出余数)"})
+          : rng.pick({"What are the quotient and remainder of {a} ÷ {b}?",
+                      "Divide {a} by {b}; give quotient and remainder.", "{a} / {b} with remainder",
+                      "What is {a} divided by {b}, with the remainder?"}),
+      {{"a", str(a)}, {"b", str(b)}});
+  std::string answer = fill(draw.say("商是{q},余数是{r}。", "The quotient is {q}, the remainder is {r}."),
+                            {{"q", quotient}, {"r", rest}});
+  return make_sample(draw, "rem|" + str(a) + "|" + str(b), prompt, divide_steps(a, b), answer,
+                     {CheckKind::kExact, {answer}});
 }
 
 // An expression tree of two to four numbers; every step's value is a whole number from 0 to 9999.
@@ -178,8 +186,8 @@ Sample decimals(const Draw& draw) {
   std::string scale = digits == 1 ? "10" : "100";
   std::string steps = kind == 0 ? add_steps(a, b) : kind == 1 ? subtract_steps(a, b) : multiply_steps(a, b);
   std::string result = decimal(value, digits);
-  std::string reasoning = x + "×" + scale + "=" + str(a) + (kind == 2 ? "" : "," + y + "×" + scale + "=" + str(b)) + "\n" + steps + "\n" + str(value) +
-                          "÷" + scale + "=" + result;
+  std::string reasoning = x + "×" + scale + "=" + str(a) + (kind == 2 ? "" : "," + y + "×" + scale + "=" + str(b)) +
+                          "\n" + steps + "\n" + str(value) + "÷" + scale + "=" + result;
   return finish(draw, "dec|" + x + op.sign + y, join(draw, x, op, y), reasoning, result);
 }
 
@@ -187,7 +195,10 @@ Sample decimals(const Draw& draw) {
 
 Sample arithmetic_task(const Draw& draw) {
   double dice = static_cast<double>(draw.rng.range(0, 99));
-  Sample sample = dice < 55 ? one_operation(draw) : dice < 65 ? with_remainder(draw) : dice < 90 ? expression(draw) : decimals(draw);
+  Sample sample = dice < 55   ? one_operation(draw)
+                  : dice < 65 ? with_remainder(draw)
+                  : dice < 90 ? expression(draw)
+                              : decimals(draw);
   sample.task = "arithmetic";
   return sample;
 }

@@ -27,12 +27,14 @@ std::string full_width(std::string_view text) {
 
 std::string half_width_stop(std::string text) {
   constexpr std::string_view kStop = "。";
-  for (size_t at = text.find(kStop); at != std::string::npos; at = text.find(kStop, at + 1)) text.replace(at, kStop.size(), ".");
+  for (size_t at = text.find(kStop); at != std::string::npos; at = text.find(kStop, at + 1))
+    text.replace(at, kStop.size(), ".");
   return text;
 }
 
 bool plain_question(const Sample& sample) {
-  return sample.task == "arithmetic" || sample.task == "word_problem" || sample.task == "percent" || sample.task == "units" || sample.task == "dates" || sample.task == "comparison";
+  return sample.task == "arithmetic" || sample.task == "word_problem" || sample.task == "percent" ||
+         sample.task == "units" || sample.task == "dates" || sample.task == "comparison";
 }
 
 void vary_wording(const Draw& draw, Sample& sample) {
@@ -41,10 +43,16 @@ void vary_wording(const Draw& draw, Sample& sample) {
   if (sample.messages.back().role != Role::kUser) return;
   if (plain_question(sample) && sample.messages.size() == 1) {
     if (rng.chance(0.15)) {
-      text = (draw.chinese() ? rng.pick({"请问", "帮我算一下:", "问题:", "算一算:", "你好,", "小港,", "请回答:", "我想问一下,", "老师,", "请一步一步思考:"})
-                             : rng.pick({"Please answer: ", "Question: ", "Hi, ", "Can you help? ", "Solve: ", "Hello. ", "Problem: ", "Quick question: ", "Think step by step: "})) + text;
+      text =
+          (draw.chinese() ? rng.pick({"请问", "帮我算一下:", "问题:", "算一算:", "你好,", "小港,",
+                                      "请回答:", "我想问一下,", "老师,", "请一步一步思考:"})
+                          : rng.pick({"Please answer: ", "Question: ", "Hi, ", "Can you help? ", "Solve: ", "Hello. ",
+                                      "Problem: ", "Quick question: ", "Think step by step: "})) +
+          text;
     }
-    if (rng.chance(0.07)) text += draw.chinese() ? rng.pick({"谢谢", " 请写出过程。", "请直接回答。", "(请计算)", "\n"}) : rng.pick({" Thanks.", " Show your work.", " Answer briefly.", " Please.", "\n"});
+    if (rng.chance(0.07))
+      text += draw.chinese() ? rng.pick({"谢谢", " 请写出过程。", "请直接回答。", "(请计算)", "\n"})
+                             : rng.pick({" Thanks.", " Show your work.", " Answer briefly.", " Please.", "\n"});
   }
   if (draw.chinese()) {
     if (sample.task != "json" && rng.chance(0.6)) text = full_width(text);
@@ -63,9 +71,14 @@ void vary_wording(const Draw& draw, Sample& sample) {
 void add_system(const Draw& draw, Sample& sample) {
   Rng& rng = draw.rng;
   if (!rng.chance(0.25)) return;
-  std::string text = rng.chance(0.7) == draw.chinese()
-                         ? rng.pick({"你是一个乐于助人的助手。", "你是一个有用的AI助手。", "你是小港,Cove 项目的助手。", "请用简洁的语言回答。", "你是一位耐心的老师。", "你是智能客服,请礼貌回答用户的问题。", "请认真思考后再回答。"})
-                         : rng.pick({"You are a helpful assistant.", "You are a helpful AI assistant.", "You are Cove-mini, the assistant of the Cove project.", "Answer briefly.", "You are a patient teacher.", "Be polite and concise.", "Think carefully before you answer."});
+  std::string text =
+      rng.chance(0.7) == draw.chinese()
+          ? rng.pick({"你是一个乐于助人的助手。", "你是一个有用的AI助手。", "你是小港,Cove 项目的助手。",
+                      "请用简洁的语言回答。", "你是一位耐心的老师。", "你是智能客服,请礼貌回答用户的问题。",
+                      "请认真思考后再回答。"})
+          : rng.pick({"You are a helpful assistant.", "You are a helpful AI assistant.",
+                      "You are Cove-mini, the assistant of the Cove project.", "Answer briefly.",
+                      "You are a patient teacher.", "Be polite and concise.", "Think carefully before you answer."});
   sample.messages.insert(sample.messages.begin(), {Role::kSystem, text, {}});
 }
 
@@ -83,10 +96,18 @@ Sample accepted(const TaskRow& task, Rng& rng, Split split, Language language) {
 }  // namespace
 
 const std::vector<TaskRow>& task_rows() {
-  static const std::vector<TaskRow> rows = {
-      {"arithmetic", arithmetic_task, 17}, {"word_problem", word_problem_task, 18}, {"percent", percent_task, 6}, {"units", units_task, 5},
-      {"dates", dates_task, 9},            {"comparison", comparison_task, 8},      {"table", table_task, 7},     {"json", json_task, 5},
-      {"tools", tools_task, 5},            {"reading", reading_task, 10},           {"chat", chat_task, 5},       {"follow_up", follow_up_task, 5}};
+  static const std::vector<TaskRow> rows = {{"arithmetic", arithmetic_task, 17},
+                                            {"word_problem", word_problem_task, 18},
+                                            {"percent", percent_task, 6},
+                                            {"units", units_task, 5},
+                                            {"dates", dates_task, 9},
+                                            {"comparison", comparison_task, 8},
+                                            {"table", table_task, 7},
+                                            {"json", json_task, 5},
+                                            {"tools", tools_task, 5},
+                                            {"reading", reading_task, 10},
+                                            {"chat", chat_task, 5},
+                                            {"follow_up", follow_up_task, 5}};
   return rows;
 }
 
@@ -103,7 +124,8 @@ Sample training_sample(uint64_t seed, uint64_t index) {
 }
 
 Sample heldout_sample(const TaskRow& task, Language language, uint64_t seed, uint64_t index) {
-  Rng rng(seed * 0x9E3779B97F4A7C15ULL + index * 0xD6E8FEB86659FD93ULL + stable_hash(task.name) + (language == Language::kChinese ? 1 : 2));
+  Rng rng(seed * 0x9E3779B97F4A7C15ULL + index * 0xD6E8FEB86659FD93ULL + stable_hash(task.name) +
+          (language == Language::kChinese ? 1 : 2));
   rng.next();
   return accepted(task, rng, Split::kHeldOut, language);
 }

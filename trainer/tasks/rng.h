@@ -1,5 +1,6 @@
 #pragma once
-// The task generator's random numbers: SplitMix64, so that a (seed, index) pair gives the same sample on every machine and compiler.
+// The task generator's random numbers: SplitMix64, so that a (seed, index) pair gives the same sample on every machine
+// and compiler.
 
 #include <cstdint>
 #include <initializer_list>
@@ -35,7 +36,8 @@ class Rng {
   }
   template <class T>
   void shuffle(std::vector<T>& values) {
-    for (size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[static_cast<size_t>(range(0, static_cast<int64_t>(i) - 1))]);
+    for (size_t i = values.size(); i > 1; --i)
+      std::swap(values[i - 1], values[static_cast<size_t>(range(0, static_cast<int64_t>(i) - 1))]);
   }
 
  private:

@@ -34,7 +34,8 @@ std::string fill(std::string_view pattern, std::initializer_list<std::pair<std::
   return out;
 }
 
-Sample make_sample(const Draw& draw, std::string key, std::string prompt, std::string reasoning, std::string answer, Check check) {
+Sample make_sample(const Draw& draw, std::string key, std::string prompt, std::string reasoning, std::string answer,
+                   Check check) {
   Sample sample;
   sample.language = draw.language;
   sample.key = std::move(key);

@@ -37,7 +37,8 @@ struct Message {
 };
 
 // kNumber: the last number of the answer equals want[0]. kContains: every want occurs. kAny: one of them does.
-// kExact: the answer is want[0], white space at the ends aside. kTool: the one call has name want[0] and arguments want[1].
+// kExact: the answer is want[0], white space at the ends aside. kTool: the one call has name want[0] and arguments
+// want[1].
 enum class CheckKind { kNumber, kContains, kAny, kExact, kTool };
 
 struct Check {
@@ -68,7 +69,8 @@ struct Draw {
   std::string_view say(std::string_view zh, std::string_view en) const { return chinese() ? zh : en; }
 };
 
-// One problem in ten is held out of training: that with a hash divisible by ten, and the three problems named in the documentation.
+// One problem in ten is held out of training: that with a hash divisible by ten, and the three problems named in the
+// documentation.
 bool held_out(std::string_view key);
 
 // Replaces each {name} of `pattern` by its value; unknown names stay.
@@ -77,6 +79,7 @@ std::string fill(std::string_view pattern, std::initializer_list<std::pair<std::
 inline std::string str(int64_t value) { return std::to_string(value); }
 
 // A single-turn sample.
-Sample make_sample(const Draw& draw, std::string key, std::string prompt, std::string reasoning, std::string answer, Check check);
+Sample make_sample(const Draw& draw, std::string key, std::string prompt, std::string reasoning, std::string answer,
+                   Check check);
 
 }  // namespace cove::trainer

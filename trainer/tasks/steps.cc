@@ -55,7 +55,8 @@ std::string add_steps(int64_t a, int64_t b) {
 }
 
 std::string subtract_steps(int64_t a, int64_t b) {
-  if (a < b) return text(a) + "<" + text(b) + "," + subtract_steps(b, a) + "," + text(a) + "-" + text(b) + "=-" + text(b - a);
+  if (a < b)
+    return text(a) + "<" + text(b) + "," + subtract_steps(b, a) + "," + text(a) + "-" + text(b) + "=-" + text(b - a);
   if (a < 100) return text(a) + "-" + text(b) + "=" + text(a - b);
   return columns_down(a, b);
 }
@@ -103,7 +104,9 @@ std::string divide_steps(int64_t a, int64_t b) {
     int64_t q = current / b, product = q * b;
     out += text(current) + "÷" + text(b) + "=" + text(q);
     if (q > 0) out += "," + (b < 100 ? text(b) + "×" + text(q) + "=" + text(product) : multiply_steps(b, q));
-    if (q > 0) out += "," + (current < 1000 ? text(current) + "-" + text(product) + "=" + text(current - product) : subtract_steps(current, product));
+    if (q > 0)
+      out += "," + (current < 1000 ? text(current) + "-" + text(product) + "=" + text(current - product)
+                                   : subtract_steps(current, product));
     current -= product;
   }
   out += "=>" + text(a / b);

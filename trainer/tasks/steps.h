@@ -1,6 +1,6 @@
 #pragma once
-// Written arithmetic that a small network can carry out: every line needs only single digits and a carry. Used by all tasks.
-// Small results are stated at once ("23+48=71"); longer ones are worked out from the ones digit up:
+// Written arithmetic that a small network can carry out: every line needs only single digits and a carry. Used by all
+// tasks. Small results are stated at once ("23+48=71"); longer ones are worked out from the ones digit up:
 //   4827+395:7+5=12,2+9+1=12,8+3+1=12,4+0+1=5=>5222
 
 #include <cstdint>

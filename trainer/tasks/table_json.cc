@@ -14,10 +14,15 @@ struct Column {
   int64_t low, high;
 };
 
-constexpr Column kColumns[] = {{"数学", "Math", 40, 100},  {"语文", "Chinese", 40, 100}, {"英语", "English", 40, 100}, {"物理", "Physics", 40, 100}, {"价格", "Price", 2, 300},
-                               {"库存", "Stock", 0, 500},  {"销量", "Sales", 5, 999},    {"年龄", "Age", 6, 80},       {"身高", "Height", 120, 195}, {"体重", "Weight", 30, 100},
-                               {"数量", "Count", 1, 200},  {"得分", "Score", 0, 100},    {"一月", "Jan", 10, 500},     {"二月", "Feb", 10, 500},    {"三月", "Mar", 10, 500},
-                               {"温度", "Temperature", 0, 40}, {"人口", "Population", 100, 9999}, {"面积", "Area", 10, 2000}};
+constexpr Column kColumns[] = {{"数学", "Math", 40, 100},         {"语文", "Chinese", 40, 100},
+                               {"英语", "English", 40, 100},      {"物理", "Physics", 40, 100},
+                               {"价格", "Price", 2, 300},         {"库存", "Stock", 0, 500},
+                               {"销量", "Sales", 5, 999},         {"年龄", "Age", 6, 80},
+                               {"身高", "Height", 120, 195},      {"体重", "Weight", 30, 100},
+                               {"数量", "Count", 1, 200},         {"得分", "Score", 0, 100},
+                               {"一月", "Jan", 10, 500},          {"二月", "Feb", 10, 500},
+                               {"三月", "Mar", 10, 500},          {"温度", "Temperature", 0, 40},
+                               {"人口", "Population", 100, 9999}, {"面积", "Area", 10, 2000}};
 
 struct Table {
   std::string key_title;
@@ -29,10 +34,14 @@ Table draw_table(const Draw& draw) {
   Rng& rng = draw.rng;
   Table table;
   int64_t kind = rng.range(0, 2);
-  table.key_title = kind == 0 ? draw.say("姓名", "Name") : kind == 1 ? draw.say("商品", "Item") : draw.say("城市", "City");
+  table.key_title = kind == 0   ? draw.say("姓名", "Name")
+                    : kind == 1 ? draw.say("商品", "Item")
+                                : draw.say("城市", "City");
   int64_t rows = rng.range(3, 6), columns = rng.range(2, 4);
   while (static_cast<int64_t>(table.rows.size()) < rows) {
-    std::string name = kind == 0 ? person(draw) : kind == 1 ? rng.pick(things(draw.language)).name : rng.pick(cities(draw.language));
+    std::string name = kind == 0   ? person(draw)
+                       : kind == 1 ? rng.pick(things(draw.language)).name
+                                   : rng.pick(cities(draw.language));
     if (std::find(table.rows.begin(), table.rows.end(), name) == table.rows.end()) table.rows.push_back(name);
   }
   std::vector<const Column*> chosen;
@@ -79,13 +88,20 @@ struct Question {
 
 Question ask_cell(const Draw& draw, const Table& t) {
   Rng& rng = draw.rng;
-  size_t r = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1)), c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1));
+  size_t r = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1)),
+         c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1));
   std::string line = t.rows[r];
   for (size_t i = 0; i < t.titles.size(); ++i) line += "," + t.titles[i] + ":" + str(t.cells[r][i]);
-  std::string prompt = fill(draw.chinese() ? rng.pick({"{r}的{c}是多少?", "根据表格,{r}的{c}是多少?", "查一下{r}的{c}。", "表中{r}的{c}是几?"})
-                                           : rng.pick({"What is the {c} of {r}?", "According to the table, what is {r}'s {c}?", "Look up the {c} for {r}.", "Find {c} for {r}."}),
-                            {{"r", t.rows[r]}, {"c", t.titles[c]}});
-  return {prompt, line, fill(draw.say("{r}的{c}是{v}。", "The {c} of {r} is {v}."), {{"r", t.rows[r]}, {"c", t.titles[c]}, {"v", str(t.cells[r][c])}}), str(t.cells[r][c])};
+  std::string prompt =
+      fill(draw.chinese()
+               ? rng.pick({"{r}的{c}是多少?", "根据表格,{r}的{c}是多少?", "查一下{r}的{c}。", "表中{r}的{c}是几?"})
+               : rng.pick({"What is the {c} of {r}?", "According to the table, what is {r}'s {c}?",
+                           "Look up the {c} for {r}.", "Find {c} for {r}."}),
+           {{"r", t.rows[r]}, {"c", t.titles[c]}});
+  return {prompt, line,
+          fill(draw.say("{r}的{c}是{v}。", "The {c} of {r} is {v}."),
+               {{"r", t.rows[r]}, {"c", t.titles[c]}, {"v", str(t.cells[r][c])}}),
+          str(t.cells[r][c])};
 }
 
 Question ask_extreme(const Draw& draw, const Table& t) {
@@ -94,48 +110,73 @@ Question ask_extreme(const Draw& draw, const Table& t) {
   bool high = rng.chance(0.5);
   std::string reasoning = t.titles[c] + ":" + t.rows[0] + str(t.cells[0][c]);
   for (size_t r = 1; r < t.rows.size(); ++r) {
-    reasoning += "," + t.rows[r] + str(t.cells[r][c]) + (t.cells[r][c] > t.cells[best][c] ? ">" : "<") + str(t.cells[best][c]);
+    reasoning +=
+        "," + t.rows[r] + str(t.cells[r][c]) + (t.cells[r][c] > t.cells[best][c] ? ">" : "<") + str(t.cells[best][c]);
     if ((t.cells[r][c] > t.cells[best][c]) == high) best = r;
     reasoning += ":" + t.rows[best] + str(t.cells[best][c]);
   }
-  std::string prompt = fill(high ? (draw.chinese() ? rng.pick({"谁的{c}最高?", "{c}最大的是哪一个?", "表中{c}最高的是?", "哪一行的{c}最大?"}) : rng.pick({"Which has the highest {c}?", "Who or what has the largest {c}?", "Which row has the greatest {c}?"}))
-                                 : (draw.chinese() ? rng.pick({"谁的{c}最低?", "{c}最小的是哪一个?", "表中{c}最低的是?"}) : rng.pick({"Which has the lowest {c}?", "Who or what has the smallest {c}?", "Which row has the least {c}?"})),
-                            {{"c", t.titles[c]}});
-  std::string answer = fill(high ? draw.say("{r}的{c}最高,是{v}。", "{r} has the highest {c}, {v}.") : draw.say("{r}的{c}最低,是{v}。", "{r} has the lowest {c}, {v}."), {{"r", t.rows[best]}, {"c", t.titles[c]}, {"v", str(t.cells[best][c])}});
+  std::string prompt = fill(
+      high ? (draw.chinese() ? rng.pick({"谁的{c}最高?", "{c}最大的是哪一个?", "表中{c}最高的是?", "哪一行的{c}最大?"})
+                             : rng.pick({"Which has the highest {c}?", "Who or what has the largest {c}?",
+                                         "Which row has the greatest {c}?"}))
+           : (draw.chinese() ? rng.pick({"谁的{c}最低?", "{c}最小的是哪一个?", "表中{c}最低的是?"})
+                             : rng.pick({"Which has the lowest {c}?", "Who or what has the smallest {c}?",
+                                         "Which row has the least {c}?"})),
+      {{"c", t.titles[c]}});
+  std::string answer = fill(high ? draw.say("{r}的{c}最高,是{v}。", "{r} has the highest {c}, {v}.")
+                                 : draw.say("{r}的{c}最低,是{v}。", "{r} has the lowest {c}, {v}."),
+                            {{"r", t.rows[best]}, {"c", t.titles[c]}, {"v", str(t.cells[best][c])}});
   return {prompt, reasoning, answer, answer, CheckKind::kExact};
 }
 
 Question ask_two(const Draw& draw, const Table& t) {
   Rng& rng = draw.rng;
-  size_t a = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1)), b = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1));
+  size_t a = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1)),
+         b = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1));
   if (a == b) b = (a + 1) % t.rows.size();
   size_t c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1));
   bool sum = rng.chance(0.5);
   int64_t x = t.cells[a][c], y = t.cells[b][c];
   if (!sum && x < y) std::swap(x, y), std::swap(a, b);
-  std::string prompt = fill(sum ? (draw.chinese() ? rng.pick({"{a}和{b}的{c}一共是多少?", "{a}与{b}的{c}之和是多少?"}) : rng.pick({"What is the total {c} of {a} and {b}?", "Add the {c} of {a} and {b}."}))
-                                : (draw.chinese() ? rng.pick({"{a}的{c}比{b}多多少?", "{a}和{b}的{c}相差多少?"}) : rng.pick({"How much more is the {c} of {a} than that of {b}?", "What is the difference in {c} between {a} and {b}?"})),
-                            {{"a", t.rows[a]}, {"b", t.rows[b]}, {"c", t.titles[c]}});
-  std::string reasoning = t.rows[a] + t.titles[c] + ":" + str(x) + "," + t.rows[b] + t.titles[c] + ":" + str(y) + "\n" + (sum ? add_steps(x, y) : subtract_steps(x, y));
+  std::string prompt =
+      fill(sum ? (draw.chinese() ? rng.pick({"{a}和{b}的{c}一共是多少?", "{a}与{b}的{c}之和是多少?"})
+                                 : rng.pick({"What is the total {c} of {a} and {b}?", "Add the {c} of {a} and {b}."}))
+               : (draw.chinese() ? rng.pick({"{a}的{c}比{b}多多少?", "{a}和{b}的{c}相差多少?"})
+                                 : rng.pick({"How much more is the {c} of {a} than that of {b}?",
+                                             "What is the difference in {c} between {a} and {b}?"})),
+           {{"a", t.rows[a]}, {"b", t.rows[b]}, {"c", t.titles[c]}});
+  std::string reasoning = t.rows[a] + t.titles[c] + ":" + str(x) + "," + t.rows[b] + t.titles[c] + ":" + str(y) + "\n" +
+                          (sum ? add_steps(x, y) : subtract_steps(x, y));
   std::string result = str(sum ? x + y : x - y);
-  return {prompt, reasoning, fill(sum ? draw.say("一共是{r}。", "The total is {r}.") : draw.say("相差{r}。", "The difference is {r}."), {{"r", result}}), result};
+  return {prompt, reasoning,
+          fill(sum ? draw.say("一共是{r}。", "The total is {r}.") : draw.say("相差{r}。", "The difference is {r}."),
+               {{"r", result}}),
+          result};
 }
 
 Question ask_count(const Draw& draw, const Table& t) {
   Rng& rng = draw.rng;
   size_t c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1));
-  int64_t limit = t.cells[static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1))][c] + rng.range(-3, 3), count = 0;
+  int64_t limit =
+              t.cells[static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1))][c] + rng.range(-3, 3),
+          count = 0;
   std::string reasoning;
   for (size_t r = 0; r < t.rows.size(); ++r) {
     bool above = t.cells[r][c] > limit;
     count += above ? 1 : 0;
-    reasoning += (r == 0 ? "" : "\n") + t.rows[r] + str(t.cells[r][c]) + (above ? ">" : t.cells[r][c] == limit ? "=" : "<") + str(limit) + ":" + str(count);
+    reasoning += (r == 0 ? "" : "\n") + t.rows[r] + str(t.cells[r][c]) +
+                 (above                    ? ">"
+                  : t.cells[r][c] == limit ? "="
+                                           : "<") +
+                 str(limit) + ":" + str(count);
   }
-  std::string prompt = fill(draw.chinese() ? rng.pick({"{c}超过{l}的有几个?", "有多少行的{c}大于{l}?", "{c}大于{l}的一共有几个?"}) : rng.pick({"How many have a {c} above {l}?", "How many rows have {c} greater than {l}?", "Count the rows with {c} over {l}."}),
-                            {{"c", t.titles[c]}, {"l", str(limit)}});
+  std::string prompt =
+      fill(draw.chinese() ? rng.pick({"{c}超过{l}的有几个?", "有多少行的{c}大于{l}?", "{c}大于{l}的一共有几个?"})
+                          : rng.pick({"How many have a {c} above {l}?", "How many rows have {c} greater than {l}?",
+                                      "Count the rows with {c} over {l}."}),
+           {{"c", t.titles[c]}, {"l", str(limit)}});
   return {prompt, reasoning, fill(draw.say("有{r}个。", "There are {r}."), {{"r", str(count)}}), str(count)};
 }
-
 
 std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 
@@ -148,9 +189,13 @@ Sample extract(const Draw& draw) {
   std::vector<Fact> facts;
   std::string name = rng.chance(0.5) ? invented_name(draw) : person(draw), city = rng.pick(cities(draw.language));
   int64_t age = rng.range(18, 70), month = rng.range(1, 12), day = rng.range(1, 28), year = rng.range(1960, 2025);
-  std::string phone = "1" + str(rng.range(30, 99)) + str(rng.range(10000000, 99999999)), job = draw.chinese() ? rng.pick({"工程师", "医生", "老师", "律师", "司机", "厨师", "会计", "设计师", "护士", "记者"})
-                                                                                                                : rng.pick({"engineer", "doctor", "teacher", "lawyer", "driver", "cook", "nurse", "designer", "writer", "pilot"});
-  std::string mail = "user" + str(rng.range(10, 9999)) + "@example.com", thing = rng.pick(things(draw.language)).name, count = str(rng.range(1, 500)), price = str(rng.range(2, 9999));
+  std::string phone = "1" + str(rng.range(30, 99)) + str(rng.range(10000000, 99999999)),
+              job = draw.chinese()
+                        ? rng.pick({"工程师", "医生", "老师", "律师", "司机", "厨师", "会计", "设计师", "护士", "记者"})
+                        : rng.pick({"engineer", "doctor", "teacher", "lawyer", "driver", "cook", "nurse", "designer",
+                                    "writer", "pilot"});
+  std::string mail = "user" + str(rng.range(10, 9999)) + "@example.com", thing = rng.pick(things(draw.language)).name,
+              count = str(rng.range(1, 500)), price = str(rng.range(2, 9999));
   if (rng.chance(0.6)) {
     facts = {{"name", fill(draw.say("我叫{v}", "My name is {v}"), {{"v", name}}), quoted(name)},
              {"age", fill(draw.say("今年{v}岁", "I am {v} years old"), {{"v", str(age)}}), str(age)},
@@ -187,12 +232,18 @@ Sample extract(const Draw& draw) {
     answer += (i == 0 ? "" : ", ") + quoted(wanted[i].key) + ": " + wanted[i].value;
   }
   answer += "}";
-  std::string prompt = fill(draw.chinese() ? rng.pick({"从下面的文字中提取{k},用JSON回答:\n{s}", "提取字段{k},输出JSON。\n文本:{s}", "{s}\n请把上文的{k}整理成JSON。", "请以JSON格式输出{k}:\n{s}"})
-                                           : rng.pick({"Extract {k} from the text as JSON:\n{s}", "Return a JSON object with {k}.\nText: {s}", "{s}\nGive {k} from the text above as JSON.", "Read the text and output JSON with the keys {k}: {s}"}),
-                            {{"k", keys}, {"s", story}});
+  std::string prompt = fill(
+      draw.chinese() ? rng.pick({"从下面的文字中提取{k},用JSON回答:\n{s}", "提取字段{k},输出JSON。\n文本:{s}",
+                                 "{s}\n请把上文的{k}整理成JSON。", "请以JSON格式输出{k}:\n{s}"})
+                     : rng.pick({"Extract {k} from the text as JSON:\n{s}", "Return a JSON object with {k}.\nText: {s}",
+                                 "{s}\nGive {k} from the text above as JSON.",
+                                 "Read the text and output JSON with the keys {k}: {s}"}),
+      {{"k", keys}, {"s", story}});
   std::string reasoning;
   for (size_t i = 0; i < wanted.size(); ++i) {
-    reasoning += (i == 0 ? "" : "\n") + wanted[i].key + ":" + (wanted[i].value == "null" ? std::string(draw.say("文中没有", "not in the text")) : wanted[i].sentence);
+    reasoning +=
+        (i == 0 ? "" : "\n") + wanted[i].key + ":" +
+        (wanted[i].value == "null" ? std::string(draw.say("文中没有", "not in the text")) : wanted[i].sentence);
   }
   return make_sample(draw, "extract|" + story, prompt, reasoning, answer, {CheckKind::kExact, {answer}});
 }
@@ -200,7 +251,9 @@ Sample extract(const Draw& draw) {
 // A JSON object and a question about one value.
 Sample read_json(const Draw& draw) {
   Rng& rng = draw.rng;
-  static const std::vector<std::string> kKeys = {"id", "name", "age", "city", "price", "count", "status", "score", "level", "color", "size", "type", "port", "host", "version", "total", "owner", "code", "year", "model"};
+  static const std::vector<std::string> kKeys = {"id",      "name",  "age",   "city", "price", "count", "status",
+                                                 "score",   "level", "color", "size", "type",  "port",  "host",
+                                                 "version", "total", "owner", "code", "year",  "model"};
   std::vector<std::string> keys;
   int64_t count = rng.range(3, 6);
   while (static_cast<int64_t>(keys.size()) < count) {
@@ -209,24 +262,39 @@ Sample read_json(const Draw& draw) {
   }
   std::vector<std::string> values;
   for (const auto& k : keys) {
-    bool text = k == "name" || k == "city" || k == "status" || k == "color" || k == "type" || k == "host" || k == "owner" || k == "model";
-    values.push_back(!text ? str(rng.range(1, rng.chance(0.5) ? 99 : 9999)) : k == "city" ? rng.pick(cities(draw.language)) : k == "status" ? rng.pick({"ok", "open", "closed", "active", "error"}) : k == "color" ? rng.pick({"red", "blue", "green", "black", "white"}) : invented_name(draw));
+    bool text = k == "name" || k == "city" || k == "status" || k == "color" || k == "type" || k == "host" ||
+                k == "owner" || k == "model";
+    values.push_back(!text           ? str(rng.range(1, rng.chance(0.5) ? 99 : 9999))
+                     : k == "city"   ? rng.pick(cities(draw.language))
+                     : k == "status" ? rng.pick({"ok", "open", "closed", "active", "error"})
+                     : k == "color"  ? rng.pick({"red", "blue", "green", "black", "white"})
+                                     : invented_name(draw));
   }
   bool pretty = rng.chance(0.4);
   std::string object = "{";
   for (size_t i = 0; i < keys.size(); ++i) {
     bool number = !values[i].empty() && values[i][0] >= '0' && values[i][0] <= '9';
-    object += (i == 0 ? "" : ",") + std::string(pretty ? "\n  " : i == 0 ? "" : " ") + quoted(keys[i]) + ": " + (number ? values[i] : quoted(values[i]));
+    object += (i == 0 ? "" : ",") +
+              std::string(pretty   ? "\n  "
+                          : i == 0 ? ""
+                                   : " ") +
+              quoted(keys[i]) + ": " + (number ? values[i] : quoted(values[i]));
   }
   object += pretty ? "\n}" : "}";
   size_t at = static_cast<size_t>(rng.range(0, count - 1));
   bool missing = rng.chance(0.1);
   std::string key = keys[at];
   while (missing && std::find(keys.begin(), keys.end(), key) != keys.end()) key = rng.pick(kKeys);
-  std::string prompt = fill(draw.chinese() ? rng.pick({"{o}\n其中{k}的值是什么?", "下面的JSON里{k}是什么?\n{o}", "读取JSON中的{k}:{o}"}) : rng.pick({"{o}\nWhat is the value of {k}?", "In this JSON, what is {k}?\n{o}", "Read {k} from the JSON: {o}"}),
-                            {{"o", object}, {"k", quoted(key)}});
-  std::string answer = missing ? fill(draw.say("JSON中没有{k}。", "The JSON has no {k}."), {{"k", key}}) : fill(draw.say("{k}的值是{v}。", "The value of {k} is {v}."), {{"k", key}, {"v", values[at]}});
-  std::string reasoning = missing ? fill(draw.say("没有键{k}", "no key {k}"), {{"k", key}}) : quoted(key) + ": " + values[at];
+  std::string prompt =
+      fill(draw.chinese() ? rng.pick({"{o}\n其中{k}的值是什么?", "下面的JSON里{k}是什么?\n{o}", "读取JSON中的{k}:{o}"})
+                          : rng.pick({"{o}\nWhat is the value of {k}?", "In this JSON, what is {k}?\n{o}",
+                                      "Read {k} from the JSON: {o}"}),
+           {{"o", object}, {"k", quoted(key)}});
+  std::string answer =
+      missing ? fill(draw.say("JSON中没有{k}。", "The JSON has no {k}."), {{"k", key}})
+              : fill(draw.say("{k}的值是{v}。", "The value of {k} is {v}."), {{"k", key}, {"v", values[at]}});
+  std::string reasoning =
+      missing ? fill(draw.say("没有键{k}", "no key {k}"), {{"k", key}}) : quoted(key) + ": " + values[at];
   return make_sample(draw, "readjson|" + object, prompt, reasoning, answer, {CheckKind::kExact, {answer}});
 }
 
@@ -238,7 +306,10 @@ Sample table_task(const Draw& draw) {
   bool markdown = rng.chance(0.6);
   std::string shown = render(table, markdown);
   int64_t dice = rng.range(0, 99);
-  Question q = dice < 40 ? ask_cell(draw, table) : dice < 65 ? ask_extreme(draw, table) : dice < 88 ? ask_two(draw, table) : ask_count(draw, table);
+  Question q = dice < 40   ? ask_cell(draw, table)
+               : dice < 65 ? ask_extreme(draw, table)
+               : dice < 88 ? ask_two(draw, table)
+                           : ask_count(draw, table);
   std::string prompt = rng.chance(0.7) ? shown + "\n\n" + q.prompt : q.prompt + "\n\n" + shown;
   if (rng.chance(0.3)) prompt = std::string(draw.say("看下面的表格:\n", "Look at this table:\n")) + prompt;
   Sample sample = make_sample(draw, "table|" + shown, prompt, q.reasoning, q.answer, {q.check, {q.result}});

@@ -9,10 +9,10 @@
 namespace cove::trainer {
 
 struct Thing {
-  std::string name;     // zh: 苹果; en plural: apples
-  std::string unit;     // zh measure word: 个; en: empty
-  std::string single;   // en singular
-  std::string kind;     // food, book, toy, money, plant
+  std::string name;    // zh: 苹果; en plural: apples
+  std::string unit;    // zh measure word: 个; en: empty
+  std::string single;  // en singular
+  std::string kind;    // food, book, toy, money, plant
 };
 
 const std::vector<std::string>& person_names(Language language);
