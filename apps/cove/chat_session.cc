@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/utf8.h"
+#include "text/chat/prompt_bos.h"
 
 namespace cove::app {
 namespace {
@@ -102,7 +103,9 @@ Result<std::string> ChatSession::render() const {
     variables["enable_thinking"] = false;
   }
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return model_->chat_template->render(variables, std::chrono::duration_cast<std::chrono::seconds>(now).count());
+  TRY_ASSIGN(std::string prompt,
+             model_->chat_template->render(variables, std::chrono::duration_cast<std::chrono::seconds>(now).count()));
+  return text::with_one_bos(std::move(prompt), model_->bos_token);
 }
 
 engine::Request ChatSession::request_for(std::vector<int32_t> prompt) const {
