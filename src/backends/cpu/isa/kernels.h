@@ -278,6 +278,10 @@ INLINE void prepare_block(const PrepareArgs& args, int64_t block, int64_t row) {
   constexpr uint32_t kInfinity = 0x7f800000;
   F x[kVectors];
   UNROLL for (int i = 0; i < kVectors; ++i) x[i] = load(args.x + row * args.inputs + block * kBlockInputs + i * kLanes);
+  // Rows lie far apart and are walked side by side, more streams than the hardware follows.
+  const float* ahead = args.x + row * args.inputs + block * kBlockInputs + 512;
+  prefetch(ahead);
+  prefetch(ahead + 16);
   const uint32_t bits = largest_magnitude(x);  // as an integer: NaN is larger than infinity, and that than every number
   float biggest;
   __builtin_memcpy(&biggest, &bits, 4);
