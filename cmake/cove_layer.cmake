@@ -3,7 +3,8 @@ function(cove_test_program name)
   cmake_parse_arguments(arg "" "" "TESTS;DEPS" ${ARGN})
   add_executable(cove_${name}_test ${arg_TESTS})
   target_link_libraries(cove_${name}_test PRIVATE ${arg_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
-  target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR="."  # tests run in the repository root; a relative name lets clones share the compiler cache)
+  # Tests run in the repository root; a relative name lets clones share the compiler cache.
+  target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR=".")
   add_dependencies(cove_tests cove_${name}_test)
   gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
     TEST_FILTER "${COVE_TEST_FILTER}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 600)
