@@ -132,12 +132,19 @@ class Service {
                       "required or server.host to 127.0.0.1",
                       host));
     }
+    if (!http::is_loopback(host)) {
+      log::warn("serve.plain_http", {{"host", host}, {"effect", "keys travel unencrypted; put a TLS proxy in front"}});
+    }
     const std::string& wanted = values().string("model.path");
     TRY_ASSIGN(model_path_, find_model(wanted.empty() ? std::nullopt : std::optional(wanted)));
     TRY_ASSIGN(database_, storage::Database::open({.path = config_.database}));
     keys_.emplace(*database_);
     if (!open_to_all()) {
       TRY_ASSIGN(new_key_, auth::ensure_admin_key(*keys_, key_path(), std::time(nullptr)));
+    }
+    if (!open_to_all() && !new_key_ && !std::filesystem::exists(key_path())) {
+      log::warn("serve.admin_key_file_missing",
+                {{"path", key_path().string()}, {"next", "cove apikey new NAME --role admin"}});
     }
     using Aliases = MetricsRegistry::Aliases;
     const server::GatewayOptions options{

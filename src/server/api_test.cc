@@ -139,7 +139,7 @@ TEST(Chat, thinking_budgets_reach_the_engine) {
   const auto budget = [&](std::string_view more) {
     const TestReply reply = server.ask("say:x", more);
     EXPECT_EQ(reply.status, 200) << reply.body;
-    return server.engine.last_request.thinking ? server.engine.last_request.thinking->tokens : -1;
+    return server.engine.last_request().thinking ? server.engine.last_request().thinking->tokens : -1;
   };
   EXPECT_EQ(budget(R"("thinking":{"type":"enabled","budget_tokens":7})"), 7);
   EXPECT_EQ(budget(R"("chat_template_kwargs":{"thinking":true},"thinking_budget":9)"), 9);
@@ -149,8 +149,8 @@ TEST(Chat, thinking_budgets_reach_the_engine) {
   EXPECT_EQ(budget(R"("reasoning_effort":"low")"), -1)
       << "a wish that a model without thinking cannot fulfil is dropped";
   expect_error(server.ask("say:x", R"("thinking_budget":5)"), 400, "unsupported_parameter", "thinking_budget");
-  EXPECT_EQ(server.engine.last_request.sampling.temperature, 0.6F);
-  EXPECT_EQ(server.engine.last_request.sampling.top_p, 0.95F);
+  EXPECT_EQ(server.engine.last_request().sampling.temperature, 0.6F);
+  EXPECT_EQ(server.engine.last_request().sampling.top_p, 0.95F);
 }
 
 TEST(Chat, several_choices_have_their_own_index_and_seed) {
@@ -158,7 +158,7 @@ TEST(Chat, several_choices_have_their_own_index_and_seed) {
   const json::value whole = parse(server.ask("say:ab", R"("n":3,"seed":5)").body);
   ASSERT_EQ(whole.at("choices").as_array().size(), 3U);
   EXPECT_EQ(whole.at("choices").at(2).at("index").as_int64(), 2);
-  EXPECT_EQ(server.engine.last_request.sampling.seed, 7U);
+  EXPECT_EQ(server.engine.last_request().sampling.seed, 7U);
   EXPECT_EQ(whole.at("usage").at("completion_tokens").as_int64(), 6);
   const auto chunks = events(server.ask("say:ab", R"("n":3,"stream":true)").body);
   for (int64_t i = 0; i < 3; ++i) EXPECT_EQ(joined(chunks, "content", i), "ab");
@@ -235,7 +235,8 @@ TEST(Chat, earlier_reasoning_does_not_reach_the_prompt) {
       R"({"messages":[{"role":"assistant","content":"<think>secret</think>\n\nopen","reasoning_content":"hidden"},
                               {"role":"user","content":"say:x"}]})");
   std::string prompt;
-  for (const int32_t id : server.engine.last_request.prompt) prompt += server.engine.tokenizer().token_bytes(id);
+  const auto ids = server.engine.last_request().prompt;
+  for (const int32_t id : ids) prompt += server.engine.tokenizer().token_bytes(id);
   EXPECT_EQ(prompt, "[assistant]open[user]say:x");
 }
 

@@ -107,7 +107,7 @@ class FakeEngine final : public engine::Engine {
     if (const size_t tail = live.script.find("<think>\n"); tail != std::string::npos) live.script.resize(tail);
     live.request = std::move(request);
     live.detokenizer = std::make_unique<text::StreamingDetokenizer>(tokenizer_);
-    last_request = live.request;
+    last_request_ = live.request;
     live_.emplace(id, std::move(live));
     wake_.notify_all();
     return id;
@@ -142,8 +142,12 @@ class FakeEngine final : public engine::Engine {
   }
   const ByteTokenizer& tokenizer() const { return tokenizer_; }
 
-  size_t queue_max = 100'000;
-  engine::Request last_request;  // read it when nothing runs
+  engine::Request last_request() const {
+    const std::lock_guard lock(mutex_);
+    return last_request_;
+  }
+
+  std::atomic<size_t> queue_max = 100'000;
 
  private:
   struct Live {
@@ -226,6 +230,7 @@ class FakeEngine final : public engine::Engine {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::map<engine::RequestId, Live> live_;
+  engine::Request last_request_;
   engine::RequestId last_id_ = 0;
   uint64_t cancelled_ = 0;
   engine::Health health_ = engine::Health::kReady;
