@@ -179,6 +179,12 @@ asio::awaitable<bool> Connection::serve_one() {
     co_return false;
   }
   Request request = request_of(parser);
+  // A body in a coding that is not undone here would be taken for the next request.
+  const std::string_view coding = request.header("transfer-encoding");
+  if (!coding.empty() && !equal_ignoring_case(coding, "chunked")) {
+    co_await refuse(parser, 501, "the only transfer coding known here is chunked");
+    co_return false;
+  }
   if (auto refused = core_->handler->check_head(request)) {
     if (request.expects_body) {
       co_await send_and_linger(std::move(*refused), std::move(request));

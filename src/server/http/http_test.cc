@@ -115,6 +115,18 @@ TEST(Http, bad_chunks_are_refused) {
   EXPECT_EQ(client.reply().status, 400);
 }
 
+TEST(Http, foreign_transfer_codings_are_not_taken_for_a_second_request) {
+  TestServer server;
+  for (const std::string coding : {"gzip", "gzip, chunked", "identity", "chunked, chunked"}) {
+    TestClient client(server.port());
+    client.send("POST /livez HTTP/1.1\r\nTransfer-Encoding: " + coding + "\r\n\r\nGET /livez HTTP/1.1\r\n\r\n");
+    const TestReply reply = client.reply();
+    EXPECT_TRUE(reply.status == 501 || reply.status == 400) << coding << reply.status;
+    EXPECT_TRUE(client.at_end()) << coding;
+    EXPECT_TRUE(client.received().empty()) << coding;
+  }
+}
+
 TEST(Http, an_endless_head_gets_431) {
   TestServer server;
   TestClient client(server.port());
