@@ -40,7 +40,7 @@ Result<fs::path> find_model(const std::optional<std::string>& wanted) {
   const char* variable = std::getenv("COVE_MODEL");
   std::error_code error;
   if (wanted || (variable != nullptr && *variable != '\0')) {
-    const fs::path path = wanted ? *wanted : variable;
+    fs::path path = wanted ? *wanted : variable;
     if (fs::exists(path, error)) return path;
     return make_error(ErrorCode::kNotFound,
                       fmt::format("there is no model at {}{}", path.string(), wanted ? "" : " ($COVE_MODEL)"));

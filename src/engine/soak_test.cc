@@ -80,6 +80,7 @@ TEST(EngineSoak, many_clients_with_random_cancels_lose_no_answer_and_no_page) {
   Tally tally;
   const auto end = Clock::now() + soak_time();
   std::vector<std::thread> clients;
+  clients.reserve(kClients);
   for (uint32_t i = 0; i < kClients; ++i) {
     clients.emplace_back([&, i] { be_a_client(*engine, i + 1, end, tally); });
   }

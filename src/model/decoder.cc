@@ -101,9 +101,10 @@ KvLayout Decoder::kv_layout(const ModelSpec& spec, int64_t page_tokens, DType dt
 Status Decoder::take_workspace() {
   const size_t bytes = workspace_bytes(spec_, backend_->activation_dtype(), limits_);
   TRY_ASSIGN(workspace_.memory, backend_->allocate(bytes + kAlignment));
-  const auto address = reinterpret_cast<uintptr_t>(workspace_.memory->data());
-  const uintptr_t aligned = (address + kAlignment - 1) / kAlignment * kAlignment;
-  lay_out(spec_, backend_->activation_dtype(), limits_, reinterpret_cast<void*>(aligned), workspace_);
+  auto* begin = static_cast<std::byte*>(workspace_.memory->data());
+  const size_t beyond = reinterpret_cast<uintptr_t>(begin) % kAlignment;
+  if (beyond > 0) begin += kAlignment - beyond;
+  lay_out(spec_, backend_->activation_dtype(), limits_, begin, workspace_);
   return {};
 }
 

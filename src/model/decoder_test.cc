@@ -35,6 +35,7 @@ class Feeder {
     std::vector<int32_t> positions(tokens.size());
     std::iota(positions.begin(), positions.end(), length_);
     std::vector<int32_t> slots;
+    slots.reserve(positions.size());
     for (const int32_t p : positions) slots.push_back(pages_[static_cast<size_t>(p) / 4] * 4 + p % 4);
     length_ += static_cast<int32_t>(tokens.size());
     const std::vector<SequenceSlice> slices = {

@@ -105,6 +105,7 @@ class Sequence {
     std::vector<int32_t> positions(tokens.size());
     std::iota(positions.begin(), positions.end(), length_);
     std::vector<int32_t> slots;
+    slots.reserve(positions.size());
     for (const int32_t p : positions) slots.push_back(pages_[static_cast<size_t>(p / 16)] * 16 + p % 16);
     length_ += static_cast<int32_t>(tokens.size());
     const SequenceSlice slice{.token_count = static_cast<int32_t>(tokens.size()), .kv_length = length_};

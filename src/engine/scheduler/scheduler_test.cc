@@ -126,6 +126,7 @@ TEST(Scheduler, long_prompts_that_hold_each_others_pages_go_on) {
 TEST(Scheduler, a_tenant_with_many_requests_does_not_hold_up_another) {
   Bench bench({.batch_tokens_max = 64, .sequences_max = 1}, 100);
   std::vector<Sequence*> greedy;
+  greedy.reserve(10);
   for (int i = 0; i < 10; ++i) greedy.push_back(&bench.add(4, "greedy"));
   bench.step();
   Sequence& modest = bench.add(4, "modest");
