@@ -6,7 +6,8 @@ function(cove_test_program name)
   # Tests run in the repository root; a relative name lets clones share the compiler cache.
   target_compile_definitions(cove_${name}_test PRIVATE COVE_SOURCE_DIR=".")
   add_dependencies(cove_tests cove_${name}_test)
-  gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 120
+  gtest_discover_tests(cove_${name}_test TEST_PREFIX "${COVE_TEST_PREFIX}${name}." NO_PRETTY_VALUES DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 120
     TEST_FILTER "${COVE_TEST_FILTER}" WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 600)
 endfunction()
 

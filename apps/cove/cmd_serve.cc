@@ -151,7 +151,8 @@ class Service {
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
-    gateway_ = std::make_unique<server::Gateway>(options, &*keys_, sessions_);
+    gateway_ = std::make_unique<server::Gateway>(
+        options, server::GatewayServices{.keys = &*keys_, .sessions = &sessions_});
     TRY_ASSIGN(server_, http::Server::create(server_options(values()), *gateway_));
     gateway_->set_server(server_.get());
     url_ = base_url(host, server_->port());
@@ -183,7 +184,7 @@ class Service {
                   .key_path = open_to_all() ? std::string() : key_path().string(),
                   .login_code = open_to_all()
                                     ? std::string()
-                                    : sessions_.create_code({.key_id = 0, .name = "admin", .role = auth::Role::kAdmin}),
+                                    : sessions_.create_code({.key_id = 0, .id = "login-code", .name = "admin", .role = auth::Role::kAdmin}),
                   .data = config_.data.string()};
     print_banner(banner);
     return true;

@@ -246,6 +246,9 @@ struct BadRequest {
   const char* param;
 };
 
+// Tells the case when it fails.
+void PrintTo(const BadRequest& bad, std::ostream* out) { *out << bad.code << ' ' << bad.param; }
+
 class ChatRefuses : public ::testing::TestWithParam<BadRequest> {};
 
 TEST_P(ChatRefuses, names_the_parameter) {
@@ -486,7 +489,7 @@ TEST(Auth, revoked_keys_stop_working_at_once) {
 
 TEST(Auth, the_one_time_link_signs_in_once_and_the_cookie_works_from_the_same_site_only) {
   TestServer server;
-  const std::string code = server.sessions.create_code({.key_id = 1, .name = "admin", .role = auth::Role::kAdmin});
+  const std::string code = server.sessions.create_code({.key_id = 1, .id = "key:1", .name = "admin", .role = auth::Role::kAdmin});
   const auto get = [&](const std::string& path, const std::string& extra, const std::string& method = "GET",
                        const std::string& body = {}) {
     TestClient client(server.port());

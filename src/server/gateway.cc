@@ -8,9 +8,10 @@
 
 namespace cove::server {
 
-Gateway::Gateway(const GatewayOptions& options, auth::ApiKeys* keys, auth::Sessions& sessions)
-    : options_(options), keys_(keys), sessions_(&sessions), work_(options.work) {
-  COVE_CHECK(keys != nullptr || options.auth == AuthMode::kOff);
+Gateway::Gateway(const GatewayOptions& options, const GatewayServices& services)
+    : options_(options), services_(services), work_(options.work) {
+  COVE_CHECK(services.keys != nullptr || options.auth == AuthMode::kOff);
+  COVE_CHECK(services.sessions != nullptr);
 }
 
 void Gateway::set_model(std::shared_ptr<const ServedModel> model) {

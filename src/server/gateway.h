@@ -19,6 +19,12 @@ namespace cove::server {
 
 struct Route;
 
+// What the gateway uses of services/. They outlive it; a null pointer means that the service is off.
+struct GatewayServices {
+  auth::ApiKeys* keys = nullptr;       // null only with AuthMode::kOff
+  auth::Sessions* sessions = nullptr;  // never null
+};
+
 enum class AuthMode : uint8_t { kRequired, kOff };
 
 struct GatewayOptions {
@@ -39,8 +45,7 @@ struct RequestContext {
 
 class Gateway final : public http::Handler {
  public:
-  // `keys` may be null with AuthMode::kOff.
-  Gateway(const GatewayOptions& options, auth::ApiKeys* keys, auth::Sessions& sessions);
+  Gateway(const GatewayOptions& options, const GatewayServices& services);
 
   // The model is ready. Any thread, once.
   void set_model(std::shared_ptr<const ServedModel> model);
@@ -58,8 +63,9 @@ class Gateway final : public http::Handler {
 
   // For middleware and endpoints.
   const GatewayOptions& options() const { return options_; }
-  auth::ApiKeys* keys() { return keys_; }
-  auth::Sessions& sessions() { return *sessions_; }
+  const GatewayServices& services() const { return services_; }
+  auth::ApiKeys* keys() { return services_.keys; }
+  auth::Sessions& sessions() { return *services_.sessions; }
   ServerMetrics& metrics() { return metrics_; }
   WorkQueue& work() { return work_; }
   std::shared_ptr<const ServedModel> model() const;
@@ -68,8 +74,7 @@ class Gateway final : public http::Handler {
 
  private:
   GatewayOptions options_;
-  auth::ApiKeys* keys_;
-  auth::Sessions* sessions_;
+  GatewayServices services_;
   const http::Server* http_server_ = nullptr;
   ServerMetrics metrics_;
   std::atomic<bool> draining_{false};

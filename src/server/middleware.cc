@@ -152,7 +152,7 @@ Refusal authenticate(Gateway& gateway, Request& request) {
     return std::nullopt;
   }
   if (gateway.options().auth == AuthMode::kOff) {
-    context.identity = {.key_id = 0, .name = "anonymous", .role = auth::Role::kAdmin};
+    context.identity = {.key_id = 0, .id = "anonymous", .name = "anonymous", .role = auth::Role::kAdmin};
     return std::nullopt;
   }
   const std::string_view token = bearer_token(request);

@@ -89,6 +89,7 @@ const std::vector<Room>& rooms() {
       {"CLI/", {"apps/cove/flags.cc", "trainer"}, "flags go through apps/cove/flags.h"},
       {"spdlog/", {"src/base"}, "logging goes through base/log.h"},
       {"sqlite3.h", {"src/storage"}, "SQL stays in src/storage"},
+      {"curl/", {"src/services/outbound"}, "requests to other machines go through services/outbound"},
       {"pcre2.h", {"src/text"}, "PCRE2 stays in src/text"},
   };
   return kRooms;

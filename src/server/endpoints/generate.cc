@@ -71,7 +71,7 @@ void start_generation(Gateway& gateway, const ExchangePtr& exchange, const Serve
   RequestContext& context = context_of(exchange->request());
   for (engine::Request& request : plan.requests) {
     request.id = context.id;
-    request.tenant = context.identity.key_id == 0 ? std::string() : std::to_string(context.identity.key_id);
+    request.tenant = context.identity.id;
   }
   Generation::start({.exchange = exchange,
                      .engine = model.engine,

@@ -141,7 +141,8 @@ class TestServer {
     keys = std::make_unique<auth::ApiKeys>(*database);
     admin_key = keys->create({.name = "admin", .role = auth::Role::kAdmin, .expires_s = {}}, 1)->secret;
     user_key = keys->create({.name = "user", .role = auth::Role::kUser, .expires_s = {}}, 1)->secret;
-    gateway = std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}}, keys.get(), sessions);
+    gateway = std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
+                                        GatewayServices{.keys = keys.get(), .sessions = &sessions});
     if (options.with_model) set_model();
     options.http.port = 0;
     auto created = http::Server::create(options.http, *gateway);

@@ -21,8 +21,9 @@ Result<Role> parse_role(std::string_view text);
 
 // Who makes a request.
 struct Identity {
-  int64_t key_id = 0;  // 0 = nobody in particular (auth.mode off)
-  std::string name;
+  int64_t key_id = 0;  // 0 = no API key
+  std::string id;      // stable, for limits, alerts and the audit log: "key:12", "anonymous"
+  std::string name;    // for people; not unique
   Role role = Role::kUser;
 };
 
