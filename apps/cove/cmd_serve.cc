@@ -151,8 +151,8 @@ class Service {
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
-    gateway_ = std::make_unique<server::Gateway>(
-        options, server::GatewayServices{.keys = &*keys_, .sessions = &sessions_});
+    gateway_ =
+        std::make_unique<server::Gateway>(options, server::GatewayServices{.keys = &*keys_, .sessions = &sessions_});
     TRY_ASSIGN(server_, http::Server::create(server_options(values()), *gateway_));
     gateway_->set_server(server_.get());
     url_ = base_url(host, server_->port());
@@ -176,16 +176,18 @@ class Service {
     if (model_.chat_template == nullptr)
       log::warn("serve.no_chat_template", {{"effect", "only /v1/completions works"}});
     gateway_->set_model(server::serve_model(served_parts(model_), std::time(nullptr)));
-    Banner banner{.base_url = url_,
-                  .model = model_.engine->model(),
-                  .model_name = model_.engine->model().name,
-                  .loading_s = std::chrono::duration<double>(Clock::now() - begin).count(),
-                  .new_key = new_key_,
-                  .key_path = open_to_all() ? std::string() : key_path().string(),
-                  .login_code = open_to_all()
-                                    ? std::string()
-                                    : sessions_.create_code({.key_id = 0, .id = "login-code", .name = "admin", .role = auth::Role::kAdmin}),
-                  .data = config_.data.string()};
+    Banner banner{
+        .base_url = url_,
+        .model = model_.engine->model(),
+        .model_name = model_.engine->model().name,
+        .loading_s = std::chrono::duration<double>(Clock::now() - begin).count(),
+        .new_key = new_key_,
+        .key_path = open_to_all() ? std::string() : key_path().string(),
+        .login_code =
+            open_to_all()
+                ? std::string()
+                : sessions_.create_code({.key_id = 0, .id = "login-code", .name = "admin", .role = auth::Role::kAdmin}),
+        .data = config_.data.string()};
     print_banner(banner);
     return true;
   }

@@ -14,9 +14,10 @@ namespace {
 
 std::atomic<Style> style_now{Style::kText};
 
+// Never destroyed: threads of static objects may log while the process ends.
 spdlog::logger& logger() {
-  static const std::shared_ptr<spdlog::logger> instance = [] {
-    auto made = std::make_shared<spdlog::logger>("cove", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  static spdlog::logger* const instance = [] {
+    auto* made = new spdlog::logger("cove", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     made->set_pattern("%v");
     made->flush_on(spdlog::level::info);
     return made;

@@ -489,7 +489,8 @@ TEST(Auth, revoked_keys_stop_working_at_once) {
 
 TEST(Auth, the_one_time_link_signs_in_once_and_the_cookie_works_from_the_same_site_only) {
   TestServer server;
-  const std::string code = server.sessions.create_code({.key_id = 1, .id = "key:1", .name = "admin", .role = auth::Role::kAdmin});
+  const std::string code =
+      server.sessions.create_code({.key_id = 1, .id = "key:1", .name = "admin", .role = auth::Role::kAdmin});
   const auto get = [&](const std::string& path, const std::string& extra, const std::string& method = "GET",
                        const std::string& body = {}) {
     TestClient client(server.port());

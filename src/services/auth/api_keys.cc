@@ -116,7 +116,8 @@ Result<Identity> ApiKeys::verify(std::string_view secret, int64_t now_s) {
   if (rows.empty() || !equal_secrets(storage::as_blob(rows[0].at(7)), hash)) return refused;
   const KeyRecord record = record_of(rows[0]);
   if (!usable(record, now_s)) return refused;
-  return Identity{.key_id = record.id, .id = fmt::format("key:{}", record.id), .name = record.name, .role = record.role};
+  return Identity{
+      .key_id = record.id, .id = fmt::format("key:{}", record.id), .name = record.name, .role = record.role};
 }
 
 Result<std::optional<std::string>> ensure_admin_key(ApiKeys& keys, const std::filesystem::path& path, int64_t now_s) {

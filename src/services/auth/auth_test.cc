@@ -87,7 +87,8 @@ TEST_F(ApiKeysTest, the_admin_key_is_made_once_and_private) {
 TEST(Sessions, a_code_works_once_and_not_for_ever) {
   Sessions sessions;
   const auto now = Sessions::Clock::now();
-  const std::string code = sessions.create_code({.key_id = 1, .id = "key:1", .name = "admin", .role = Role::kAdmin}, now);
+  const std::string code =
+      sessions.create_code({.key_id = 1, .id = "key:1", .name = "admin", .role = Role::kAdmin}, now);
   const auto session = sessions.redeem_code(code, now);
   ASSERT_TRUE(session);
   EXPECT_FALSE(sessions.redeem_code(code, now));
