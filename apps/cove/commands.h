@@ -14,9 +14,10 @@ extern const Command kParse;
 extern const Command kRender;
 extern const Command kServe;
 extern const Command kTokenize;
+extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTokenize,
+    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTokenize, &kUser,
 };
 
 }  // namespace cove::app

@@ -9,7 +9,10 @@
 namespace cove::server {
 
 Gateway::Gateway(const GatewayOptions& options, const GatewayServices& services)
-    : options_(options), services_(services), work_(options.work) {
+    : options_(options),
+      services_(services),
+      authenticator_({.keys = services.keys, .users = services.users}),
+      work_(options.work) {
   COVE_CHECK(services.keys != nullptr || options.auth == AuthMode::kOff);
   COVE_CHECK(services.sessions != nullptr);
 }

@@ -12,7 +12,7 @@
 #include "server/served_model.h"
 #include "server/server_metrics.h"
 #include "server/work_queue.h"
-#include "services/auth/api_keys.h"
+#include "services/auth/authenticator.h"
 #include "services/auth/sessions.h"
 
 namespace cove::server {
@@ -23,6 +23,7 @@ struct Route;
 struct GatewayServices {
   auth::ApiKeys* keys = nullptr;       // null only with AuthMode::kOff
   auth::Sessions* sessions = nullptr;  // never null
+  auth::Users* users = nullptr;        // null = nobody signs in with a password
 };
 
 enum class AuthMode : uint8_t { kRequired, kOff };
@@ -65,6 +66,7 @@ class Gateway final : public http::Handler {
   const GatewayOptions& options() const { return options_; }
   const GatewayServices& services() const { return services_; }
   auth::ApiKeys* keys() { return services_.keys; }
+  auth::Authenticator& authenticator() { return authenticator_; }
   auth::Sessions& sessions() { return *services_.sessions; }
   ServerMetrics& metrics() { return metrics_; }
   WorkQueue& work() { return work_; }
@@ -75,6 +77,7 @@ class Gateway final : public http::Handler {
  private:
   GatewayOptions options_;
   GatewayServices services_;
+  auth::Authenticator authenticator_;
   const http::Server* http_server_ = nullptr;
   ServerMetrics metrics_;
   std::atomic<bool> draining_{false};
@@ -87,8 +90,8 @@ class Gateway final : public http::Handler {
 // The request's context; made by the first middleware.
 RequestContext& context_of(const http::Request& request);
 
-// Who may call a route.
-enum class Access : uint8_t { kPublic, kUser, kAdmin };
+// What a caller must be allowed to do.
+using Access = auth::Right;
 // What a browser gets instead of a JSON 401.
 enum class Unauthenticated : uint8_t { kError, kLoginPage };
 enum class Body : uint8_t { kNone, kJson, kForm };

@@ -138,7 +138,14 @@ Refusal use_session(Gateway& gateway, Request& request, std::string_view cookie)
   const bool changes = request.method != Method::kGet && request.method != Method::kHead;
   if (changes && !same_origin(request))
     return refuse(ApiErrorKind::kCrossOrigin, "requests from other web sites are refused");
-  context_of(request).identity = *identity;
+  auto current = gateway.authenticator().current(*identity, std::time(nullptr));
+  if (!current) {
+    if (current.error().code != ErrorCode::kUnauthenticated)
+      return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
+    gateway.sessions().end(cookie);
+    return refuse_identity(request, ApiErrorKind::kInvalidKey, "the sign-in has ended; sign in again at /login");
+  }
+  context_of(request).identity = std::move(*current);
   return std::nullopt;
 }
 
@@ -162,7 +169,7 @@ Refusal authenticate(Gateway& gateway, Request& request) {
     return refuse_identity(request, ApiErrorKind::kMissingKey,
                            "an API key is needed: send 'Authorization: Bearer sk-cove-...'");
   }
-  auto identity = gateway.keys()->verify(token, std::time(nullptr));
+  auto identity = gateway.authenticator().verify(token, std::time(nullptr));
   if (!identity) {
     if (identity.error().code == ErrorCode::kUnauthenticated)
       return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
@@ -172,10 +179,23 @@ Refusal authenticate(Gateway& gateway, Request& request) {
   return std::nullopt;
 }
 
-Refusal authorize(Gateway&, Request& request) {
+Refusal authorize(Gateway& gateway, Request& request) {
   const RequestContext& context = context_of(request);
-  if (context.route->access == Access::kAdmin && context.identity.role != auth::Role::kAdmin) {
-    return refuse(ApiErrorKind::kForbidden, "this needs an admin's key");
+  const auth::Right right = context.route->access;
+  const auth::Identity& identity = context.identity;
+  if (right == auth::Right::kPublic) return std::nullopt;
+  if (!auth::may(identity.role, right)) {
+    return refuse(ApiErrorKind::kForbidden, fmt::format("this needs the right '{}', which the role '{}' does not have",
+                                                        auth::to_string(right), auth::to_string(identity.role)));
+  }
+  if (!auth::scopes_allow(identity.scopes, right, request.path)) {
+    return refuse(ApiErrorKind::kForbidden,
+                  fmt::format("this key or token is limited to: {}", auth::join_scopes(identity.scopes)));
+  }
+  const auto model = context.route->needs == Needs::kModel ? gateway.model() : nullptr;
+  if (model != nullptr && !auth::scopes_allow_model(identity.scopes, model->name)) {
+    return refuse(ApiErrorKind::kForbidden,
+                  fmt::format("this key or token is limited to: {}", auth::join_scopes(identity.scopes)));
   }
   return std::nullopt;
 }

@@ -1,4 +1,5 @@
-// Every route of the server. A test walks this table: without identity everything but the public ones is refused.
+// Every route of the server, with the right it needs (services/auth/rights.h). A test walks this table with every kind
+// of missing, wrong and too weak identity.
 #include "server/endpoints/endpoints.h"
 
 namespace cove::server {
@@ -7,21 +8,21 @@ namespace {
 using http::Method;
 
 constexpr Route kRoutes[] = {
-    {Method::kPost, "/v1/chat/completions", Access::kUser, chat_completions, Body::kJson, Needs::kModel},
-    {Method::kPost, "/v1/completions", Access::kUser, completions, Body::kJson, Needs::kModel},
-    {Method::kGet, "/v1/models", Access::kUser, list_models, Body::kNone, Needs::kModel},
-    {Method::kGet, "/v1/models/{id}", Access::kUser, get_model, Body::kNone, Needs::kModel},
+    {Method::kPost, "/v1/chat/completions", Access::kInfer, chat_completions, Body::kJson, Needs::kModel},
+    {Method::kPost, "/v1/completions", Access::kInfer, completions, Body::kJson, Needs::kModel},
+    {Method::kGet, "/v1/models", Access::kModels, list_models, Body::kNone, Needs::kModel},
+    {Method::kGet, "/v1/models/{id}", Access::kModels, get_model, Body::kNone, Needs::kModel},
     {Method::kGet, "/livez", Access::kPublic, livez},
     {Method::kGet, "/readyz", Access::kPublic, readyz},
     {Method::kGet, "/health", Access::kPublic, health},
-    {Method::kGet, "/metrics", Access::kUser, metrics},
-    {Method::kGet, "/openapi.yaml", Access::kUser, openapi_yaml},
-    {Method::kGet, "/openapi.json", Access::kUser, openapi_json},
-    {Method::kGet, "/docs", Access::kUser, docs_page, Body::kNone, Needs::kNothing, Unauthenticated::kLoginPage},
-    {Method::kGet, "/", Access::kUser, chat_page, Body::kNone, Needs::kNothing, Unauthenticated::kLoginPage},
+    {Method::kGet, "/metrics", Access::kMetrics, metrics},
+    {Method::kGet, "/openapi.yaml", Access::kPages, openapi_yaml},
+    {Method::kGet, "/openapi.json", Access::kPages, openapi_json},
+    {Method::kGet, "/docs", Access::kPages, docs_page, Body::kNone, Needs::kNothing, Unauthenticated::kLoginPage},
+    {Method::kGet, "/", Access::kPages, chat_page, Body::kNone, Needs::kNothing, Unauthenticated::kLoginPage},
     {Method::kGet, "/login", Access::kPublic, login_page},
     {Method::kPost, "/login", Access::kPublic, login, Body::kForm},
-    {Method::kPost, "/logout", Access::kUser, logout, Body::kForm},
+    {Method::kPost, "/logout", Access::kPages, logout, Body::kForm},
     {Method::kGet, "/static/{id}", Access::kPublic, static_file},
 };
 

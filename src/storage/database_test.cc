@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "storage/migrations.h"
+
 namespace cove::storage {
 namespace {
 
@@ -76,6 +78,34 @@ TEST_F(DatabaseTest, two_connections_write_in_turn) {
   ASSERT_TRUE(a->execute("CREATE TABLE t (a)"));
   ASSERT_TRUE(b->execute("INSERT INTO t VALUES (1)"));
   EXPECT_EQ(a->query("SELECT * FROM t").value().size(), 1U);
+}
+
+TEST_F(DatabaseTest, keys_of_the_first_schema_survive_the_migrations) {
+  std::filesystem::create_directories(path().parent_path());
+  {
+    const auto database = open_or_die(path());
+    // Back to the schema of version 1, with two keys in it.
+    for (const char* sql :
+         {"DROP TABLE api_keys", "DROP TABLE users", "DROP TABLE usage_days", "PRAGMA user_version = 1"})
+      ASSERT_TRUE(database->execute(sql)) << sql;
+    ASSERT_TRUE(database->execute(migrations()[0]));
+    for (const char* sql : {"INSERT INTO api_keys VALUES (3, 'a', 'admin', x'01', 'h', 10, NULL, NULL)",
+                            "INSERT INTO api_keys VALUES (7, 'b', 'user', x'02', 'h', 11, 12, 13)"}) {
+      ASSERT_TRUE(database->execute(sql)) << sql;
+    }
+  }
+  const auto database = open_or_die(path());
+  const auto rows =
+      database->query("SELECT id, name, role, expires_s, scopes, limits FROM api_keys ORDER BY id").value();
+  ASSERT_EQ(rows.size(), 2U);
+  EXPECT_EQ(as_integer(rows[1][0]), 7);
+  EXPECT_EQ(as_text(rows[0][2]), "admin");
+  EXPECT_EQ(as_optional_integer(rows[1][3]), 12);
+  EXPECT_EQ(as_text(rows[1][4]), "");
+  EXPECT_EQ(as_text(rows[1][5]), "{}");
+  ASSERT_TRUE(database->execute(
+      "INSERT INTO api_keys (name, role, hash, hint, created_s) VALUES ('c', 'auditor', x'03', 'h', 1)"));
+  EXPECT_EQ(as_integer(database->query("SELECT max(id) FROM api_keys").value()[0][0]), 8) << "ids are never reused";
 }
 
 TEST_F(DatabaseTest, wrong_sql_is_an_error_not_a_crash) {

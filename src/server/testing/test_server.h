@@ -127,6 +127,8 @@ class TestClient {
   std::string received_;
 };
 
+inline constexpr auth::PasswordCost kCheapPasswords{.passes = 1, .memory_bytes = 8 << 10};
+
 struct TestServerOptions {
   http::ServerOptions http;
   AuthMode auth = AuthMode::kRequired;
@@ -139,10 +141,12 @@ class TestServer {
   explicit TestServer(TestServerOptions options = {}) : engine(options.step) {
     database = std::move(*storage::Database::open({.path = ":memory:"}));
     keys = std::make_unique<auth::ApiKeys>(*database);
+    users = std::make_unique<auth::Users>(*database, kCheapPasswords);
     admin_key = keys->create({.name = "admin", .role = auth::Role::kAdmin, .expires_s = {}}, 1)->secret;
     user_key = keys->create({.name = "user", .role = auth::Role::kUser, .expires_s = {}}, 1)->secret;
-    gateway = std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
-                                        GatewayServices{.keys = keys.get(), .sessions = &sessions});
+    gateway =
+        std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
+                                  GatewayServices{.keys = keys.get(), .sessions = &sessions, .users = users.get()});
     if (options.with_model) set_model();
     options.http.port = 0;
     auto created = http::Server::create(options.http, *gateway);
@@ -200,6 +204,7 @@ class TestServer {
   PlainTemplate chat_template;
   std::unique_ptr<storage::Database> database;
   std::unique_ptr<auth::ApiKeys> keys;
+  std::unique_ptr<auth::Users> users;
   auth::Sessions sessions;
   std::string admin_key;
   std::string user_key;

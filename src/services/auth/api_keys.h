@@ -1,7 +1,8 @@
 #pragma once
 // API keys: `sk-cove-` and 43 characters of base64url, 256 random bits. Shown once; the database keeps SHA-256 of the
 // key. A slow password hash (Argon2) would add nothing: it protects guessable secrets, and 256 random bits cannot be
-// guessed, while every request would pay for it. Any thread.
+// guessed, while every request would pay for it. A key may belong to a user: then it is refused while the user is
+// disabled, and never has more rights than the user. Any thread.
 
 #include <cstdint>
 #include <filesystem>
@@ -11,21 +12,10 @@
 #include <vector>
 
 #include "base/result.h"
+#include "services/auth/identity.h"
 #include "storage/database.h"
 
 namespace cove::auth {
-
-enum class Role : uint8_t { kUser, kAdmin };
-std::string_view to_string(Role role);
-Result<Role> parse_role(std::string_view text);
-
-// Who makes a request.
-struct Identity {
-  int64_t key_id = 0;  // 0 = no API key
-  std::string id;      // stable, for limits, alerts and the audit log: "key:12", "anonymous"
-  std::string name;    // for people; not unique
-  Role role = Role::kUser;
-};
 
 struct KeyRecord {
   int64_t id = 0;
@@ -35,12 +25,18 @@ struct KeyRecord {
   int64_t created_s = 0;
   std::optional<int64_t> expires_s;
   std::optional<int64_t> disabled_s;
+  Scopes scopes;
+  LimitOverrides limits;
+  std::string owner;  // the name of the user whose key it is; empty = nobody's
 };
 
 struct NewKey {
   std::string name;
   Role role = Role::kUser;
   std::optional<int64_t> expires_s;
+  Scopes scopes{};
+  LimitOverrides limits{};
+  std::string owner{};
 };
 
 struct CreatedKey {
@@ -52,15 +48,23 @@ class ApiKeys {
  public:
   explicit ApiKeys(storage::Database& database) : database_(&database) {}
 
-  // Errors: kInvalidArgument for an empty or too long name or an expiry in the past.
+  // Errors: kInvalidArgument for an empty or too long name, an expiry in the past, a scope that is none, or a role
+  // beyond the owner's; kNotFound for an unknown owner.
   Result<CreatedKey> create(const NewKey& key, int64_t now_s);
   Result<std::vector<KeyRecord>> list();
   // By id or by name; a name may mean several keys, all are disabled. Errors: kNotFound.
   Result<std::vector<KeyRecord>> revoke(std::string_view id_or_name, int64_t now_s);
+  // Errors: kNotFound.
+  Result<KeyRecord> find(int64_t id);
+  Result<KeyRecord> set_limits(int64_t id, const LimitOverrides& limits);
   // Errors: kUnauthenticated (unknown, disabled, expired; the message does not say which), kIo.
   Result<Identity> verify(std::string_view secret, int64_t now_s);
+  // The identity of a key that was verified earlier, for sessions and tokens. Errors as verify.
+  Result<Identity> current(int64_t id, int64_t now_s);
 
  private:
+  Result<KeyRecord> only_one(const Result<std::vector<storage::Row>>& rows, int64_t id);
+
   storage::Database* database_;
 };
 

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "services/auth/api_keys.h"
+#include "services/auth/identity.h"
 
 namespace cove::auth {
 
