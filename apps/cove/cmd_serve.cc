@@ -15,6 +15,7 @@
 #include "serve_banner.h"
 #include "serve_config.h"
 #include "serve_signals.h"
+#include "serve_tls.h"
 #include "server/gateway.h"
 #include "server/http/server.h"
 
@@ -89,12 +90,6 @@ server::ServedModelParts served_parts(const OpenedModel& opened) {
           .eos_token = opened.eos_token};
 }
 
-std::string base_url(const std::string& host, uint16_t port) {
-  const bool any = host == "0.0.0.0" || host == "::";
-  const bool v6 = host.find(':') != std::string::npos;
-  return fmt::format("http://{}:{}", any ? "127.0.0.1" : v6 ? "[" + host + "]" : host, port);
-}
-
 // Everything that lives as long as the process serves, in the order of construction.
 class Service {
  public:
@@ -114,7 +109,7 @@ class Service {
     io_thread_ = std::thread([this] { server_->run(); });
     TRY_ASSIGN(const bool ready, load(signals));
     if (!ready) return {};
-    while (!signals.wait(milliseconds(3'600'000))) {}
+    while (!signals.wait(milliseconds(1'000))) keep_up(signals);
     drain(signals);
     return {};
   }
@@ -132,8 +127,10 @@ class Service {
                       "required or server.host to 127.0.0.1",
                       host));
     }
-    if (!http::is_loopback(host)) {
-      log::warn("serve.plain_http", {{"host", host}, {"effect", "keys travel unencrypted; put a TLS proxy in front"}});
+    TRY_ASSIGN(tls_, TlsKeeper::open(values(), std::time(nullptr)));
+    if (!http::is_loopback(host) && !tls_.on()) {
+      log::warn("serve.plain_http",
+                {{"host", host}, {"effect", "keys travel unencrypted"}, {"next", "set server.tls.cert and key"}});
     }
     const std::string& wanted = values().string("model.path");
     TRY_ASSIGN(model_path_, find_model(wanted.empty() ? std::nullopt : std::optional(wanted)));
@@ -153,10 +150,22 @@ class Service {
         .work = {}};
     gateway_ =
         std::make_unique<server::Gateway>(options, server::GatewayServices{.keys = &*keys_, .sessions = &sessions_});
-    TRY_ASSIGN(server_, http::Server::create(server_options(values()), *gateway_));
+    http::ServerOptions listening = server_options(values());
+    listening.tls = tls_.context();
+    TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
     gateway_->set_server(server_.get());
-    url_ = base_url(host, server_->port());
+    if (tls_.on()) gateway_->metrics().set_certificate_end(tls_.context()->not_after_s());
+    url_ = base_url(host, server_->port(), tls_.context().get());
     return {};
+  }
+
+  // What is to be done about once a second.
+  void keep_up(StopSignals& signals) {
+    using When = TlsKeeper::When;
+    if (const auto tls = tls_.poll(signals.take_hangup() ? When::kNow : When::kIfChanged, std::time(nullptr))) {
+      server_->set_tls(tls);
+      gateway_->metrics().set_certificate_end(tls->not_after_s());
+    }
   }
 
   std::filesystem::path key_path() const { return config_.data / "admin.key"; }
@@ -178,6 +187,7 @@ class Service {
     gateway_->set_model(server::serve_model(served_parts(model_), std::time(nullptr)));
     Banner banner{
         .base_url = url_,
+        .trust = tls_.on() && tls_.context()->self_signed() ? values().string("server.tls.cert") : std::string(),
         .model = model_.engine->model(),
         .model_name = model_.engine->model().name,
         .loading_s = std::chrono::duration<double>(Clock::now() - begin).count(),
@@ -212,6 +222,7 @@ class Service {
   ServeConfig config_;
   std::filesystem::path model_path_;
   std::string url_;
+  TlsKeeper tls_;
   OpenedModel model_;
   std::unique_ptr<storage::Database> database_;
   std::optional<auth::ApiKeys> keys_;
@@ -233,6 +244,8 @@ int run(int argc, const char* const* argv) {
   add_state_flags(flags, arguments.state);
   flags.footer(
       "The configuration's keys can be overridden by the environment: COVE_SERVER_PORT=9000.\n"
+      "TLS: server.tls.cert and server.tls.key; 'cove tls new' makes a pair for trying. Changed files, or SIGHUP, are\n"
+      "loaded again without dropping connections.\n"
       "SIGTERM drains: running requests get server.drain_s seconds; a second signal ends at once.");
   if (const auto code = flags.parse(argc, argv)) return *code;
   auto config = load_config(arguments.state, overrides_of(arguments));

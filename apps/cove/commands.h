@@ -13,11 +13,12 @@ extern const Command kModel;
 extern const Command kParse;
 extern const Command kRender;
 extern const Command kServe;
+extern const Command kTls;
 extern const Command kTokenize;
 extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTokenize, &kUser,
+    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTls, &kTokenize, &kUser,
 };
 
 }  // namespace cove::app

@@ -34,11 +34,12 @@ void print_banner(const Banner& banner) {
     fmt::print("  admin key   {}\n              (shown only now; kept in {})\n", *banner.new_key, banner.key_path);
   const std::string key = banner.new_key ? *banner.new_key : fmt::format("$(cat {})", banner.key_path);
   const std::string header = open ? std::string() : fmt::format("    -H \"Authorization: Bearer {}\" \\\n", key);
+  const std::string trust = banner.trust.empty() ? std::string() : fmt::format("--cacert {} ", banner.trust);
   fmt::print(
-      "\ntry:\n  curl -s {}/v1/chat/completions \\\n{}    -H \"Content-Type: application/json\" \\\n"
+      "\ntry:\n  curl -s {}{}/v1/chat/completions \\\n{}    -H \"Content-Type: application/json\" \\\n"
       "    -d "
       "'{{\"messages\":[{{\"role\":\"user\",\"content\":\"小明有23个苹果，又买了48个，吃了17个，还剩几个？\"}}]}}'\n\n",
-      banner.base_url, header);
+      trust, banner.base_url, header);
   if (!open)
     fmt::print("next: 'cove apikey new NAME --data {}' makes a key for somebody else; Ctrl-C stops\n", banner.data);
   std::fflush(stdout);

@@ -9,7 +9,8 @@
 namespace cove::app {
 
 struct Banner {
-  std::string base_url;  // "http://127.0.0.1:8080"
+  std::string base_url;  // "https://127.0.0.1:8080"
+  std::string trust;     // a self-signed certificate's file, which curl must be told of; empty otherwise
   engine::ModelInfo model;
   std::string model_name;
   double loading_s = 0;

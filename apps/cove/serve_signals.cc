@@ -11,6 +11,7 @@ sigset_t stop_set() {
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
   sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGHUP);
   return set;
 }
 
@@ -25,7 +26,9 @@ StopSignals::StopSignals() {
 bool StopSignals::wait(std::chrono::milliseconds limit) {
   const sigset_t set = stop_set();
   const timespec timeout{.tv_sec = limit.count() / 1000, .tv_nsec = limit.count() % 1000 * 1'000'000};
-  return sigtimedwait(&set, nullptr, &timeout) > 0;
+  const int signal = sigtimedwait(&set, nullptr, &timeout);
+  if (signal == SIGHUP) hangup_ = true;
+  return signal > 0 && signal != SIGHUP;
 }
 
 }  // namespace cove::app

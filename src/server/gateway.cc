@@ -105,6 +105,7 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
                               {"bytes", outcome.body_bytes},
                               {"key", context.identity.name},
                               {"peer", request.peer},
+                              {"client_certificate", request.client_subject},
                               {"prompt_tokens", context.usage.prompt_tokens},
                               {"completion_tokens", context.usage.completion_tokens},
                               {"finish", outcome.complete ? std::string_view(context.finish_reason) : outcome.reason}};
@@ -113,6 +114,39 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   } else {
     log::info("http.request", fields);
   }
+}
+
+namespace {
+
+std::string_view result_text(http::HandshakeReport::Result result) {
+  using Result = http::HandshakeReport::Result;
+  switch (result) {
+    case Result::kDone: return "done";
+    case Result::kFailed: return "failed";
+    case Result::kTimeout: return "timeout";
+    case Result::kPlainHttp: return "plain_http";
+    case Result::kCrowdedOut: return "crowded_out";
+  }
+  return "failed";
+}
+
+}  // namespace
+
+void Gateway::handshake_ended(const std::string& peer, const http::HandshakeReport& report) {
+  metrics_.handshake_ended(result_text(report.result));
+  if (report.result == http::HandshakeReport::Result::kDone) return;
+  // Whoever scans the port must not fill the log: one line a second, which says how many it stands for.
+  const auto now = std::chrono::steady_clock::now();
+  if (now - handshake_logged_ < std::chrono::seconds(1)) {
+    ++handshakes_unlogged_;
+    return;
+  }
+  handshake_logged_ = now;
+  log::info("tls.handshake_failed", {{"peer", peer},
+                                     {"result", result_text(report.result)},
+                                     {"reason", report.detail},
+                                     {"more_since", handshakes_unlogged_}});
+  handshakes_unlogged_ = 0;
 }
 
 }  // namespace cove::server

@@ -61,6 +61,7 @@ class Gateway final : public http::Handler {
   void handle(std::shared_ptr<http::Exchange> exchange) override;
   http::Response refuse(http::Request& request, int status, std::string_view message) override;
   void done(const http::Request& request, const http::Outcome& outcome) override;
+  void handshake_ended(const std::string& peer, const http::HandshakeReport& report) override;
 
   // For middleware and endpoints.
   const GatewayOptions& options() const { return options_; }
@@ -82,6 +83,8 @@ class Gateway final : public http::Handler {
   ServerMetrics metrics_;
   std::atomic<bool> draining_{false};
   std::atomic<size_t> in_flight_{0};
+  std::chrono::steady_clock::time_point handshake_logged_;  // I/O thread
+  int64_t handshakes_unlogged_ = 0;                         // I/O thread
   mutable std::mutex mutex_;  // guards model_
   std::shared_ptr<const ServedModel> model_;
   WorkQueue work_;  // last: its tasks use the rest

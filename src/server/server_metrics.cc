@@ -30,7 +30,7 @@ double resident_bytes() {
 
 ServerMetrics::ServerMetrics() {
   // Series without labels exist from the start, so that rates are right from the first scrape.
-  for (const MetricSpec& spec : {kRequestsInFlight, kRequestsAborted, kConnections}) (void)registry_.metric(spec);
+  for (const MetricSpec& spec : {kRequestsInFlight, kRequestsAborted, kConnections, kCertificateEnd}) (void)registry_.metric(spec);
   for (const MetricSpec& spec : {kFirstToken, kPerToken, kEndToEnd}) (void)registry_.histogram(spec);
 }
 
@@ -43,6 +43,14 @@ void ServerMetrics::request_done(std::string_view route, int status) {
 }
 
 void ServerMetrics::request_aborted() { registry_.metric(kRequestsAborted).add(); }
+
+void ServerMetrics::handshake_ended(std::string_view result) {
+  registry_.metric(kHandshakes, std::array{result}).add();
+}
+
+void ServerMetrics::set_certificate_end(int64_t not_after_s) {
+  registry_.metric(kCertificateEnd).set(static_cast<double>(not_after_s));
+}
 
 void ServerMetrics::generation_ended(const GenerationReport& report) {
   if (report.first_token_s >= 0) registry_.histogram(kFirstToken).observe(report.first_token_s);

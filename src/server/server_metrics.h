@@ -17,6 +17,8 @@ class ServerMetrics {
   void request_begun();
   void request_done(std::string_view route, int status);
   void request_aborted();
+  void handshake_ended(std::string_view result);
+  void set_certificate_end(int64_t not_after_s);
   void generation_ended(const GenerationReport& report);
   // Prometheus text. `model` may be null while loading.
   std::string render(const ServedModel* model, size_t connections, MetricsRegistry::Aliases aliases);

@@ -9,22 +9,22 @@ namespace cove::server {
 namespace {
 
 constexpr std::string_view kCookie = "cove_session=";
-// Not `Secure`: the page is served over plain HTTP on loopback; over TLS browsers keep it to this host all the same.
 constexpr std::string_view kCookieRules = "; Path=/; HttpOnly; SameSite=Strict; Max-Age=";
 constexpr std::string_view kSessionSeconds = "43200";
 
-http::Header set_cookie(std::string_view session) {
-  return {"Set-Cookie",
-          std::string(kCookie) + std::string(session) + std::string(kCookieRules) + std::string(kSessionSeconds)};
+// Over TLS the browser shall never send it in the clear; on plain loopback a `Secure` cookie would not come back.
+http::Header set_cookie(const http::Request& request, std::string_view session, std::string_view seconds) {
+  return {"Set-Cookie", std::string(kCookie) + std::string(session) + std::string(kCookieRules) +
+                            std::string(seconds) + (request.secure ? "; Secure" : "")};
 }
 
 // A page that moves on by itself: a redirect would not carry a SameSite=Strict cookie when the link was followed from
 // another site.
-http::Response signed_in_page(std::string_view session) {
+http::Response signed_in_page(const http::Request& request, std::string_view session) {
   http::Response response = html_page(
       "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0;url=/\"><title>Cove</title>"
       "<p><a href=\"/\">Cove</a></p>\n");
-  response.headers.push_back(set_cookie(session));
+  response.headers.push_back(set_cookie(request, session, kSessionSeconds));
   return response;
 }
 
@@ -51,15 +51,15 @@ void login_page(Gateway& gateway, const ExchangePtr& exchange) {
   // HEAD must not use the code up.
   if (code.empty() || request.method == http::Method::kHead) return respond(exchange, login_form(200));
   const auto session = gateway.sessions().redeem_code(code);
-  respond(exchange, session ? signed_in_page(*session) : login_form(401));
+  respond(exchange, session ? signed_in_page(request, *session) : login_form(401));
 }
 
 void login(Gateway& gateway, const ExchangePtr& exchange) {
   if (gateway.options().auth == AuthMode::kOff)
-    return respond(exchange, signed_in_page(gateway.sessions().create_session({})));
+    return respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session({})));
   const auto identity = gateway.keys()->verify(key_of(exchange->request()), std::time(nullptr));
   if (!identity) return respond(exchange, login_form(401));
-  respond(exchange, signed_in_page(gateway.sessions().create_session(*identity)));
+  respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session(*identity)));
 }
 
 void logout(Gateway& gateway, const ExchangePtr& exchange) {
@@ -67,8 +67,7 @@ void logout(Gateway& gateway, const ExchangePtr& exchange) {
   http::Response response;
   response.status = 303;
   response.content_type.clear();
-  response.headers = {{"Location", "/login"},
-                      {"Set-Cookie", std::string(kCookie) + "; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"}};
+  response.headers = {{"Location", "/login"}, set_cookie(exchange->request(), "", "0")};
   respond(exchange, std::move(response));
 }
 

@@ -71,16 +71,20 @@ struct Connection::Parser {
 Connection::Connection(std::shared_ptr<ServerCore> core, Socket socket)
     : core_(std::move(core)), socket_(std::move(socket)), event_(core_->io), gate_(core_->io), write_timer_(core_->io) {
   core_->connections.insert(this);
+  ++core_->connections_open;
   error_code ignored;
   const auto endpoint = socket_.remote_endpoint(ignored);
   if (!ignored) peer_ = endpoint.address().to_string();
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
+  if (core_->tls) tls_ = std::make_unique<TlsSession>(*core_->tls, socket_.native_handle());
 }
 
 Connection::~Connection() {
+  end_handshake();
   count_body(0);
   core_->connections.erase(this);
+  --core_->connections_open;
 }
 
 // This connection's request holds `bytes` of body from now on. False when all together hold too much.
@@ -90,33 +94,23 @@ bool Connection::count_body(size_t bytes) {
   return bytes == 0 || core_->body_bytes <= core_->options.bodies_bytes_max;
 }
 
+void Connection::spawn_reader() {
+  asio::co_spawn(core_->io, [self = shared_from_this()] { return self->read_loop(); }, asio::detached);
+}
+
 void Connection::start() {
-  const auto self = shared_from_this();
-  asio::co_spawn(core_->io, [self] { return self->read_loop(); }, asio::detached);
-  asio::co_spawn(core_->io, [self] { return self->serve(); }, asio::detached);
+  asio::co_spawn(core_->io, [self = shared_from_this()] { return self->serve(); }, asio::detached);
 }
 
 void Connection::start_refusing(int status, std::string message) {
   const auto self = shared_from_this();
-  asio::co_spawn(core_->io, [self] { return self->read_loop(); }, asio::detached);
   asio::co_spawn(
       core_->io,
       [self, status, message]() -> asio::awaitable<void> {
-        Parser parser;
-        co_await self->refuse(parser, status, message);
+        if (co_await self->secure()) co_await self->refuse_all(status, message);
         self->close();
       },
       asio::detached);
-}
-
-void Connection::close() {
-  error_code ignored;
-  socket_.close(ignored);
-  eof_ = true;
-  if (exchange_) exchange_->abort("the connection was closed");
-  gate_.cancel();
-  write_timer_.cancel();
-  event_.cancel();
 }
 
 // Waits until wake() or the deadline; callers look at the state again after it.
@@ -135,11 +129,11 @@ asio::awaitable<void> Connection::read_loop() {
     }
     const auto [wait_error] = co_await socket_.async_wait(Socket::wait_read, kQuiet);
     if (wait_error) break;
-    error_code error;
-    const size_t got = socket_.read_some(asio::buffer(core_->scratch), error);
-    if (error == asio::error::would_block) continue;
-    if (error) break;
-    if (!discard_) input_.append(core_->scratch, 0, got);
+    const IoResult got = read_some();
+    if (got.state == IoState::kEnd) break;
+    if (got.state == IoState::kWantWrite) co_await socket_.async_wait(Socket::wait_write, kQuiet);
+    if (got.bytes == 0) continue;
+    if (!discard_) input_.append(core_->scratch, 0, got.bytes);
     wake();
   }
   eof_ = true;
@@ -150,8 +144,18 @@ asio::awaitable<void> Connection::read_loop() {
 
 asio::awaitable<void> Connection::serve() {
   const auto self = shared_from_this();
-  while (co_await serve_one()) {}
+  if (co_await secure()) {
+    spawn_reader();
+    while (co_await serve_one()) {}
+  }
   close();
+}
+
+// For a peer that is not served: one answer to whatever it says.
+asio::awaitable<void> Connection::refuse_all(int status, std::string message) {
+  spawn_reader();
+  Parser parser;
+  co_await refuse(parser, status, std::move(message));
 }
 
 asio::awaitable<bool> Connection::wait_for_first_byte() {
@@ -268,6 +272,8 @@ Request Connection::request_of(Parser& parser) const {
   request.method = method_of(message.method());
   request.method_name = view(message.method_string());
   request.peer = peer_;
+  request.secure = tls_ != nullptr;
+  request.client_subject = client_subject_;
   split_target(view(message.target()), request);
   for (const auto& field : message) {
     request.headers.push_back({std::string(view(field.name_string())), std::string(view(field.value()))});
@@ -353,28 +359,11 @@ asio::awaitable<void> Connection::linger() {
   input_.clear();
   input_.shrink_to_fit();
   gate_.cancel();
+  if (tls_ && socket_.is_open()) tls_->close_notify();
   error_code ignored;
   socket_.shutdown(Socket::shutdown_send, ignored);
   const auto deadline = Clock::now() + kLingerTime;
   while (!eof_ && Clock::now() < deadline) co_await wait_event(deadline);
-}
-
-asio::awaitable<bool> Connection::write_all(std::string bytes) {
-  size_t done = 0;
-  while (done < bytes.size()) {
-    error_code error;
-    done += socket_.write_some(asio::buffer(bytes.data() + done, bytes.size() - done), error);
-    if (!error) continue;
-    if (error != asio::error::would_block) co_return false;
-    write_timer_.expires_after(core_->options.write_timeout);
-    write_timer_.async_wait([self = shared_from_this()](const error_code& cancelled) {
-      if (!cancelled) self->close();
-    });
-    const auto [wait_error] = co_await socket_.async_wait(Socket::wait_write, kQuiet);
-    write_timer_.cancel();
-    if (wait_error || !socket_.is_open()) co_return false;
-  }
-  co_return true;
 }
 
 }  // namespace cove::http

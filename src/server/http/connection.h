@@ -1,8 +1,11 @@
 #pragma once
 // One TCP connection: a reader coroutine that never stops watching the peer, and a serving coroutine that parses, hands
-// over and writes. Included by server.cc and connection.cc only: the two files that see Asio. Everything runs on the
-// I/O thread.
+// over and writes. Both move bytes through read_some() and write_some(), which is all that knows whether there is TLS.
+// Included by server.cc, connection.cc and connection_io.cc only: the files that see Asio. Everything runs on the I/O
+// thread.
 
+#include <atomic>
+#include <list>
 #include <memory>
 #include <optional>
 #include <set>
@@ -15,6 +18,7 @@
 
 #include "server/http/exchange_state.h"
 #include "server/http/server.h"
+#include "server/http/tls.h"
 
 namespace cove::http {
 
@@ -26,6 +30,9 @@ struct ServerCore {
   Handler* handler = nullptr;
   boost::asio::io_context io{1};
   std::set<Connection*> connections;
+  std::atomic<size_t> connections_open{0};  // their number, for other threads
+  std::shared_ptr<const TlsContext> tls;  // of connections to come; null = plain HTTP
+  std::list<Connection*> handshakes;      // unfinished ones, oldest first
   size_t body_bytes = 0;                              // held by the requests in flight
   bool closing = false;                               // no keep-alive any more
   std::string scratch = std::string(64 << 10, '\0');  // every read goes through it
@@ -42,13 +49,23 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wake() { event_.cancel(); }
   // For a connection over the limit: one answer without reading, then close.
   void start_refusing(int status, std::string message);
+  // A TLS peer is told that this is the end, unless that would make a cut-off answer look whole.
   void close();
 
  private:
   struct Parser;
   enum class HeadResult { kReady, kClosed, kBroken };
 
+  void spawn_reader();
   boost::asio::awaitable<void> serve();
+  boost::asio::awaitable<void> refuse_all(int status, std::string message);
+  boost::asio::awaitable<bool> secure();
+  boost::asio::awaitable<HandshakeReport> shake_hands();
+  boost::asio::awaitable<bool> speaks_plain_http();
+  IoResult read_some();
+  IoResult write_some(std::string_view bytes);
+  void begin_handshake();
+  void end_handshake();
   boost::asio::awaitable<void> read_loop();
   boost::asio::awaitable<bool> serve_one();
   boost::asio::awaitable<bool> wait_for_first_byte();
@@ -67,6 +84,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ServerCore> core_;
   Socket socket_;
+  std::unique_ptr<TlsSession> tls_;  // null = plain HTTP
+  std::optional<std::list<Connection*>::iterator> handshake_;  // its place in core_->handshakes
+  std::string client_subject_;
   std::string peer_;
   boost::asio::steady_timer event_;  // wakes serve(): input came, output is due, the peer is gone
   boost::asio::steady_timer gate_;   // wakes read_loop() when it paused on a full input_

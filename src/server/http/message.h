@@ -24,6 +24,8 @@ struct Request {
   std::vector<Header> headers;
   std::string body;
   std::string peer;               // address without port
+  bool secure = false;            // came over TLS
+  std::string client_subject;     // of the verified client certificate (RFC 2253); empty without one
   bool expects_body = false;      // a body follows the head
   std::shared_ptr<void> context;  // the handler's own notes on this request, kept from check_head to done
 

@@ -26,6 +26,7 @@ class ServerImpl final : public Server {
   ServerImpl(const ServerOptions& options, Handler& handler) : core_(std::make_shared<ServerCore>()) {
     core_->options = options;
     core_->handler = &handler;
+    core_->tls = options.tls;
   }
 
   ~ServerImpl() override = default;
@@ -76,8 +77,12 @@ class ServerImpl final : public Server {
     });
   }
 
+  void set_tls(std::shared_ptr<const TlsContext> tls) override {
+    post([core = core_.get(), tls = std::move(tls)] { core->tls = tls; });
+  }
+
   void post(std::function<void()> task) override { asio::post(core_->io, std::move(task)); }
-  size_t connections() const override { return core_->connections.size(); }
+  size_t connections() const override { return core_->connections_open; }
 
  private:
   static Error failed(std::string message) { return {ErrorCode::kFailedPrecondition, std::move(message)}; }

@@ -12,6 +12,15 @@
 
 namespace cove::http {
 
+class TlsContext;
+
+// How a TLS handshake ended.
+struct HandshakeReport {
+  enum class Result : uint8_t { kDone, kFailed, kTimeout, kPlainHttp, kCrowdedOut };
+  Result result = Result::kDone;
+  std::string detail;  // why not done
+};
+
 // All calls come from the I/O thread and must not block it.
 class Handler {
  public:
@@ -22,6 +31,7 @@ class Handler {
   // A request that could not be read: broken syntax, too large, too slow. `request` holds what is known of it.
   virtual Response refuse(Request& request, int status, std::string_view message) = 0;
   virtual void done(const Request& request, const Outcome& outcome) = 0;
+  virtual void handshake_ended(const std::string& /*peer*/, const HandshakeReport& /*report*/) {}
 };
 
 struct ServerOptions {
@@ -33,6 +43,9 @@ struct ServerOptions {
   size_t read_ahead_bytes_max = 64 << 10;            // pipelined bytes kept while an answer is being made
   size_t write_pending_bytes_max = size_t{1} << 20;  // of a stream; a slower reader is cut off
   size_t connections_max = 8192;
+  std::shared_ptr<const TlsContext> tls;  // null = plain HTTP
+  size_t handshakes_max = 1024;           // unfinished ones; one more drops the oldest
+  std::chrono::milliseconds handshake_timeout{10'000};
   std::chrono::milliseconds head_timeout{15'000};   // from its first byte
   std::chrono::milliseconds body_timeout{60'000};   // the whole body
   std::chrono::milliseconds idle_timeout{75'000};   // between requests
@@ -52,8 +65,11 @@ class Server {
   virtual void stop() = 0;
   // Any thread. Keep-alive connections are closed after their present answer from now on.
   virtual void stop_keep_alive() = 0;
+  // Any thread. Connections accepted from now on use this certificate; open ones keep theirs.
+  virtual void set_tls(std::shared_ptr<const TlsContext> tls) = 0;
   // Any thread. Runs `task` on the I/O thread.
   virtual void post(std::function<void()> task) = 0;
+  // Any thread.
   virtual size_t connections() const = 0;
 };
 

@@ -48,7 +48,7 @@ class TestClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = ::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
   }
-  ~TestClient() { close(); }
+  virtual ~TestClient() { close(); }
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
 
@@ -58,7 +58,7 @@ class TestClient {
     fd_ = -1;
   }
   // False when the peer has closed.
-  bool send(std::string_view bytes) {
+  virtual bool send(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent <= 0) return false;
@@ -67,7 +67,8 @@ class TestClient {
     return true;
   }
   // Reads more into the buffer; false at the end of the stream or after `limit`.
-  bool receive(std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+  bool receive(std::chrono::milliseconds limit = std::chrono::seconds(10)) { return receive_some(limit); }
+  virtual bool receive_some(std::chrono::milliseconds limit) {
     pollfd poller{fd_, POLLIN, 0};
     if (::poll(&poller, 1, static_cast<int>(limit.count())) <= 0) return false;
     char buffer[65536];
@@ -108,6 +109,10 @@ class TestClient {
     }
     return reply;
   }
+
+ protected:
+  int descriptor() const { return fd_; }
+  void append(std::string_view bytes) { received_ += bytes; }
 
  private:
   void read_chunks(TestReply& reply) {
