@@ -1,13 +1,14 @@
 // Starts `cove serve` for a test and stops it again. The model is COVE_E2E_MODEL, else models/cove-mini, else a tiny random one made of
 // tests/golden with a chat template of its own.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const binary = process.env.COVE_BIN ?? join(root, "build", "release", "cove");
+export const binary = process.env.COVE_BIN ?? join(root, "build", "release", "cove");
+export const cove = (args, env = {}) => spawnSync(binary, args, { encoding: "utf8", env: { ...process.env, ...env }, timeout: 60_000 });
 
 // As R1's: the prompt opens the thinking.
 const template = `{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}<think>\n{% endif %}`;
@@ -27,8 +28,24 @@ export function chooseModel() {
   return { path: randomModel(), trained: false };
 }
 
+// A folder with cert.pem and key.pem for localhost that this process trusts. Node.js reads its trust at its start only: the test file
+// `url` runs once more, below itself, with the certificate in NODE_EXTRA_CA_CERTS.
+export function trustedCertificate(url) {
+  if (process.env.COVE_E2E_TLS) return process.env.COVE_E2E_TLS;
+  const folder = mkdtempSync(join(tmpdir(), "cove-e2e-tls-"));
+  const made = cove(["tls", "new", "--out", folder]);
+  if (made.status !== 0) throw new Error(made.stderr);
+  const env = { ...process.env, COVE_E2E_TLS: folder, NODE_EXTRA_CA_CERTS: join(folder, "trusted.pem") };
+  delete env.NODE_TEST_CONTEXT;
+  cpSync(join(folder, "cert.pem"), env.NODE_EXTRA_CA_CERTS);
+  const below = spawnSync(process.execPath, ["--test", fileURLToPath(url)], { env, stdio: "inherit" });
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(below.status ?? 1);
+}
+export const tlsEnvironment = (folder) => ({ COVE_SERVER_TLS_CERT: join(folder, "cert.pem"), COVE_SERVER_TLS_KEY: join(folder, "key.pem") });
+
 export class Server {
-  // extra: { args, env, model }
+  // extra: { args, env, model, data, doNotWait }
   static async start(extra = {}) {
     const server = new Server();
     const model = extra.model ?? chooseModel();
