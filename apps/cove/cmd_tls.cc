@@ -33,9 +33,9 @@ Status write_pair(const certificates::CertificateAndKey& made, const Arguments& 
   if (error) return make_error(ErrorCode::kIo, fmt::format("{}: {}", arguments.out, error.message()));
   for (const char* name : {"key.pem", "cert.pem"}) {
     if (arguments.force || !std::filesystem::exists(folder / name)) continue;
-    return make_error(ErrorCode::kFailedPrecondition,
-                      fmt::format("{} exists already; choose another --out, or replace it with --force",
-                                  (folder / name).string()));
+    return make_error(
+        ErrorCode::kFailedPrecondition,
+        fmt::format("{} exists already; choose another --out, or replace it with --force", (folder / name).string()));
   }
   TRY(write_file_atomic(folder / "key.pem", made.key_pem, 0600));
   return write_file_atomic(folder / "cert.pem", made.certificate_pem, 0644);
@@ -47,8 +47,8 @@ void report(const Arguments& arguments) {
   if (arguments.json) {
     json::array hosts;
     for (const std::string& host : arguments.hosts) hosts.emplace_back(host);
-    fmt::print("{}\n", json::serialize(json::object{
-                           {"cert", cert}, {"key", key}, {"hosts", hosts}, {"days", arguments.days}}));
+    fmt::print("{}\n",
+               json::serialize(json::object{{"cert", cert}, {"key", key}, {"hosts", hosts}, {"days", arguments.days}}));
     return;
   }
   fmt::print("{}\n{}\n", cert, key);

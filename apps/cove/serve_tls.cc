@@ -22,15 +22,13 @@ http::TlsFiles files_of(const Config& config) {
 }
 
 std::array<int64_t, 5> stamp_of(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (path.empty() || ::stat(path.c_str(), &info) != 0) return {};
   return {static_cast<int64_t>(info.st_dev), static_cast<int64_t>(info.st_ino), static_cast<int64_t>(info.st_size),
           static_cast<int64_t>(info.st_ctim.tv_sec), static_cast<int64_t>(info.st_ctim.tv_nsec)};
 }
 
-std::string bracketed(const std::string& host) {
-  return host.find(':') == std::string::npos ? host : "[" + host + "]";
-}
+std::string bracketed(const std::string& host) { return host.find(':') == std::string::npos ? host : "[" + host + "]"; }
 
 }  // namespace
 
@@ -63,7 +61,8 @@ std::shared_ptr<const http::TlsContext> TlsKeeper::poll(When when, int64_t now_s
   loaded_ = seen_;
   auto loaded = http::TlsContext::load(files_, now_s);
   if (!loaded) {
-    log::error("tls.reload_failed", {{"error", loaded.error().message}, {"effect", "the old certificate stays in use"}});
+    log::error("tls.reload_failed",
+               {{"error", loaded.error().message}, {"effect", "the old certificate stays in use"}});
     return nullptr;
   }
   context_ = std::move(*loaded);

@@ -85,7 +85,7 @@ class Gateway final : public http::Handler {
   std::atomic<size_t> in_flight_{0};
   std::chrono::steady_clock::time_point handshake_logged_;  // I/O thread
   int64_t handshakes_unlogged_ = 0;                         // I/O thread
-  mutable std::mutex mutex_;  // guards model_
+  mutable std::mutex mutex_;                                // guards model_
   std::shared_ptr<const ServedModel> model_;
   WorkQueue work_;  // last: its tasks use the rest
 };

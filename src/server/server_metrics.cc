@@ -30,7 +30,8 @@ double resident_bytes() {
 
 ServerMetrics::ServerMetrics() {
   // Series without labels exist from the start, so that rates are right from the first scrape.
-  for (const MetricSpec& spec : {kRequestsInFlight, kRequestsAborted, kConnections, kCertificateEnd}) (void)registry_.metric(spec);
+  for (const MetricSpec& spec : {kRequestsInFlight, kRequestsAborted, kConnections, kCertificateEnd})
+    (void)registry_.metric(spec);
   for (const MetricSpec& spec : {kFirstToken, kPerToken, kEndToEnd}) (void)registry_.histogram(spec);
 }
 

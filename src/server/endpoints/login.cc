@@ -14,8 +14,8 @@ constexpr std::string_view kSessionSeconds = "43200";
 
 // Over TLS the browser shall never send it in the clear; on plain loopback a `Secure` cookie would not come back.
 http::Header set_cookie(const http::Request& request, std::string_view session, std::string_view seconds) {
-  return {"Set-Cookie", std::string(kCookie) + std::string(session) + std::string(kCookieRules) +
-                            std::string(seconds) + (request.secure ? "; Secure" : "")};
+  return {"Set-Cookie", std::string(kCookie) + std::string(session) + std::string(kCookieRules) + std::string(seconds) +
+                            (request.secure ? "; Secure" : "")};
 }
 
 // A page that moves on by itself: a redirect would not carry a SameSite=Strict cookie when the link was followed from

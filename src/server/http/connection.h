@@ -30,9 +30,9 @@ struct ServerCore {
   Handler* handler = nullptr;
   boost::asio::io_context io{1};
   std::set<Connection*> connections;
-  std::atomic<size_t> connections_open{0};  // their number, for other threads
-  std::shared_ptr<const TlsContext> tls;  // of connections to come; null = plain HTTP
-  std::list<Connection*> handshakes;      // unfinished ones, oldest first
+  std::atomic<size_t> connections_open{0};            // their number, for other threads
+  std::shared_ptr<const TlsContext> tls;              // of connections to come; null = plain HTTP
+  std::list<Connection*> handshakes;                  // unfinished ones, oldest first
   size_t body_bytes = 0;                              // held by the requests in flight
   bool closing = false;                               // no keep-alive any more
   std::string scratch = std::string(64 << 10, '\0');  // every read goes through it
@@ -84,7 +84,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   std::shared_ptr<ServerCore> core_;
   Socket socket_;
-  std::unique_ptr<TlsSession> tls_;  // null = plain HTTP
+  std::unique_ptr<TlsSession> tls_;                            // null = plain HTTP
   std::optional<std::list<Connection*>::iterator> handshake_;  // its place in core_->handshakes
   std::string client_subject_;
   std::string peer_;

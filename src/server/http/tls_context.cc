@@ -3,6 +3,7 @@
 #include <cstring>
 #include <ctime>
 
+#include <arpa/inet.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <openssl/crypto.h>
@@ -10,7 +11,6 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
-#include <arpa/inet.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -99,7 +99,7 @@ int no_passphrase(char*, int, int, void*) { return 0; }
 
 // A private key that every account can read is no secret.
 Status check_key_mode(const std::string& path) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     return make_error(errno == ENOENT ? ErrorCode::kNotFound : ErrorCode::kIo,
                       fmt::format("server.tls.key: {}: {}", path, std::strerror(errno)));
@@ -118,8 +118,7 @@ int choose_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
                     unsigned int offered_length, void*) {
   static constexpr unsigned char kHttp11[] = "\x08http/1.1";
   unsigned char* chosen = nullptr;
-  const int found =
-      SSL_select_next_proto(&chosen, out_length, kHttp11, sizeof kHttp11 - 1, offered, offered_length);
+  const int found = SSL_select_next_proto(&chosen, out_length, kHttp11, sizeof kHttp11 - 1, offered, offered_length);
   *out = chosen;
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
@@ -230,7 +229,8 @@ Status TlsContext::use_client_ca(const TlsFiles& files) {
 
 bool TlsContext::covers(const std::string& host) const {
   X509* own = SSL_CTX_get0_certificate(context_);
-  return X509_check_ip_asc(own, host.c_str(), 0) == 1 || X509_check_host(own, host.data(), host.size(), 0, nullptr) == 1;
+  return X509_check_ip_asc(own, host.c_str(), 0) == 1 ||
+         X509_check_host(own, host.data(), host.size(), 0, nullptr) == 1;
 }
 
 }  // namespace cove::http

@@ -183,7 +183,8 @@ TEST_F(Tls, a_new_certificate_serves_new_connections_and_old_ones_go_on) {
   server.server->set_tls(folder.load());
   EXPECT_TRUE(eventually([&] { return TlsClient(server.port()).server_name() == "renewed.example"; }));
   const size_t before = old.received().size();
-  EXPECT_TRUE(eventually([&] { return old.receive() && old.received().size() > before + 1000; })) << "the stream goes on";
+  EXPECT_TRUE(eventually([&] { return old.receive() && old.received().size() > before + 1000; }))
+      << "the stream goes on";
 }
 
 TEST_F(Tls, going_away_stops_the_work) {
@@ -200,7 +201,8 @@ TEST_F(Tls, the_session_cookie_is_for_tls_only) {
   TestServer server(options());
   TlsClient client(server.port());
   const std::string form = "key=" + server.user_key;
-  const std::string head = "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+  const std::string head =
+      "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n";
   client.send(head + "Content-Length: " + std::to_string(form.size()) + "\r\n\r\n" + form);
   const TestReply reply = client.reply();
   EXPECT_EQ(reply.status, 200);
@@ -330,8 +332,7 @@ TEST_F(TlsFilesTest, a_good_pair_tells_its_names_and_its_end) {
 TEST_F(TlsFilesTest, what_is_wrong_is_said) {
   EXPECT_NE(message({.cert = folder.file("cert.pem"), .key = {}, .client_ca = {}}).find("server.tls.key is not"),
             std::string::npos);
-  EXPECT_NE(message({.cert = folder.file("none.pem"), .key = folder.file("key.pem"), .client_ca = {}})
-                .find("none.pem"),
+  EXPECT_NE(message({.cert = folder.file("none.pem"), .key = folder.file("key.pem"), .client_ca = {}}).find("none.pem"),
             std::string::npos);
   const std::string unasked =
       message({.cert = folder.file("cert.pem"), .key = folder.file("key.pem"), .client_ca = folder.file("cert.pem")});

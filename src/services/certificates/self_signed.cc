@@ -4,6 +4,7 @@
 #include <cctype>
 #include <memory>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -12,7 +13,6 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
-#include <arpa/inet.h>
 
 namespace cove::certificates {
 namespace {
