@@ -25,7 +25,10 @@ constexpr const char* kHelp =
     "  tokenizer --out DIR [--corpus DIR] [--vocab 7168] [--samples 40000] [--seed 1]   learns tokenizer.json\n"
     "  shards    --out DIR --model DIR [--corpus DIR] [--first 0] [--count 1] [--threads 1] [--samples 8192] "
     "[--corpus-percent 3] [--seed 1]\n"
-    "            token shards of the training mix; shard i depends on the seed and i alone\n"
+    "            [--mix comparison:30,table:20]   token shards of the training mix; shard i depends on the options and "
+    "i "
+    "alone;\n"
+    "            --mix changes the named tasks' shares (percent of the documents by default)\n"
     "  heldout   --out DIR --model DIR [--per-task 200] [--seed 1]   tasks.jsonl and shard-000000.bin with their "
     "prompts: problems that no\n"
     "            training sample holds, per task and language\n"
@@ -106,6 +109,7 @@ Status data_shards(const Arguments& arguments) {
         "--first, --count, --threads (at most 256), --samples and --corpus-percent must be positive");
   options.seed = static_cast<uint64_t>(seed);
   options.corpus_share = percent / 100;
+  TRY_ASSIGN(options.mix, parse_mix(arguments.text("mix", "")));
   TRY_ASSIGN(const auto tokenizer, text::Tokenizer::from_path(arguments.text("model", ".")));
   TRY_ASSIGN(const auto corpus, corpus_of(arguments));
   TRY(make_dir(options.dir));
@@ -195,12 +199,13 @@ int run_data(int argc, char** argv) {
     std::vector<std::string> known;
     Status (*run)(const Arguments&);
   };
-  const Part parts[] = {{"tokenizer", {"out", "corpus", "vocab", "samples", "seed"}, data_tokenizer},
-                        {"shards",
-                         {"out", "model", "corpus", "first", "count", "threads", "samples", "corpus-percent", "seed"},
-                         data_shards},
-                        {"heldout", {"out", "model", "per-task", "seed"}, data_heldout},
-                        {"show", {"task", "language", "count", "seed", "heldout"}, data_show}};
+  const Part parts[] = {
+      {"tokenizer", {"out", "corpus", "vocab", "samples", "seed"}, data_tokenizer},
+      {"shards",
+       {"out", "model", "corpus", "first", "count", "threads", "samples", "corpus-percent", "seed", "mix"},
+       data_shards},
+      {"heldout", {"out", "model", "per-task", "seed"}, data_heldout},
+      {"show", {"task", "language", "count", "seed", "heldout"}, data_show}};
   for (const Part& part : parts) {
     if (what != part.name) continue;
     auto arguments = Arguments::parse(argc - 1, argv + 1, part.known);

@@ -14,12 +14,14 @@ namespace {
 constexpr const char* kFitHelp =
     "usage: cove-train fit --data DIR --checkpoint FILE [options]\n"
     "  --data DIR            token shards (cove-train data shards)\n"
-    "  --checkpoint FILE     continued when it exists; written at the end\n"
+    "  --checkpoint FILE     continued when it exists; written at the end and every --save N steps (1000)\n"
+    "  --from DIR            begin with this model's weights (safetensors) when there is no checkpoint yet\n"
     "  --log FILE            JSON lines of progress, appended\n"
     "  --steps N             of the whole schedule (1000)   --warmup N (200)   --decay N: the last N steps fall to "
     "zero (0)\n"
-    "  --batch-tokens N      per step (131072)              --learning-rate X (0.003)   --seconds X: end this run "
-    "early\n"
+    "  --batch-tokens N      per step (131072)              --learning-rate X (0.003)   --log-every N steps (50)\n"
+    "  --seconds X           end this run early             --decay-seconds X: the last X of --seconds fall to zero, "
+    "instead of --decay\n"
     "  --seed N (1)          --wait S: seconds to wait for the next shard (60)          --wrap 1: begin again when the "
     "data ends\n"
     "  --device cpu|cuda     (cuda when there is one)\n"
@@ -91,6 +93,12 @@ Result<FitOptions> fit_options_from(const Arguments& arguments) {
   TRY_ASSIGN(o.batch_tokens, arguments.integer("batch-tokens", o.batch_tokens));
   TRY_ASSIGN(o.learning_rate, arguments.number("learning-rate", o.learning_rate));
   TRY_ASSIGN(o.seconds_max, arguments.number("seconds", o.seconds_max));
+  TRY_ASSIGN(o.decay_seconds, arguments.number("decay-seconds", o.decay_seconds));
+  TRY_ASSIGN(o.log_every, arguments.integer("log-every", o.log_every));
+  TRY_ASSIGN(o.checkpoint_every, arguments.integer("save", o.checkpoint_every));
+  if (o.log_every < 1 || o.checkpoint_every < 1) return invalid_argument("--log-every and --save must be at least 1");
+  if (o.decay_seconds < 0 || o.decay_seconds > o.seconds_max)
+    return invalid_argument("--decay-seconds is a part of --seconds: it must lie between 0 and that");
   TRY_ASSIGN(o.data_wait_s, arguments.integer("wait", o.data_wait_s));
   TRY_ASSIGN(o.document_max, arguments.integer("context", o.document_max));
   TRY_ASSIGN(const int64_t wrap, arguments.integer("wrap", 0));
@@ -98,9 +106,19 @@ Result<FitOptions> fit_options_from(const Arguments& arguments) {
   return o;
 }
 
-Result<FitResult> fit_with(const Arguments& arguments) {
+Status begin_with(const Arguments& arguments, ReadWeights read_weights, Student& student) {
+  const std::string from = arguments.text("from", "");
+  if (from.empty() || std::filesystem::exists(arguments.text("checkpoint", ""))) return {};
+  if (read_weights != nullptr) return read_weights(from, student);
+  return make_error(ErrorCode::kUnsupported,
+                    "this build does not read model files; run 'cove-train fit --from " + from +
+                        " --steps 0 --checkpoint FILE' where Cove is built and bring FILE here");
+}
+
+Result<FitResult> fit_with(const Arguments& arguments, ReadWeights read_weights) {
   TRY_ASSIGN(const FitOptions options, fit_options_from(arguments));
   TRY_ASSIGN(Student student, student_from(arguments));
+  TRY(begin_with(arguments, read_weights, student));
   std::fprintf(stderr, "training %lld parameters\n", static_cast<long long>(parameter_count(student.config())));
   return fit(student, options, [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); });
 }
@@ -147,13 +165,14 @@ Status weights_with(const Arguments& arguments) {
 
 }  // namespace
 
-int run_fit(int argc, char** argv) {
+int run_fit(int argc, char** argv, ReadWeights read_weights) {
   if (wants_help(argc, argv, kFitHelp)) return 0;
-  const auto arguments = Arguments::parse(argc, argv,
-                                          with_shape({"data", "log", "steps", "warmup", "decay", "batch-tokens",
-                                                      "learning-rate", "seconds", "wait", "wrap"}));
+  const auto arguments =
+      Arguments::parse(argc, argv,
+                       with_shape({"data", "log", "from", "steps", "warmup", "decay", "batch-tokens", "learning-rate",
+                                   "seconds", "decay-seconds", "log-every", "save", "wait", "wrap"}));
   if (!arguments) return report("fit", arguments.error());
-  const Result<FitResult> result = fit_with(*arguments);
+  const Result<FitResult> result = fit_with(*arguments, read_weights);
   if (!result) return report("fit", result.error());
   std::printf(R"({"steps":%lld,"tokens":%lld,"seconds":%.1f,"tokens_per_s":%.0f,"loss":%.5f,"finished":%s})"
               "\n",

@@ -7,6 +7,7 @@
 #include "cmd/data_command.h"
 #ifdef COVE_TRAINER_TORCH
 #include "cmd/fit_command.h"
+#include "export/read_weights.h"
 #endif
 
 int main(int argc, char** argv) {
@@ -18,7 +19,8 @@ int main(int argc, char** argv) {
   };
   static constexpr Row kRows[] = {{"data", "tokenizer, token shards, held-out tasks", run_data},
 #ifdef COVE_TRAINER_TORCH
-                                  {"fit", "train, or go on from a checkpoint", run_fit},
+                                  {"fit", "train, or go on from a checkpoint or a model",
+                                   [](int c, char** v) { return run_fit(c, v, read_weights); }},
                                   {"generate", "answer prompts with a checkpoint", run_generate},
                                   {"weights", "checkpoint to model.safetensors", run_weights},
 #endif

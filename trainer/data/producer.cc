@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "data/conversation.h"
-#include "tasks/generator.h"
 
 namespace cove::trainer {
 namespace {
@@ -35,7 +34,7 @@ Result<std::vector<Document>> shard_documents(const ProducerOptions& options, in
     const auto index = static_cast<uint64_t>(shard * options.samples_per_shard + i);
     const bool passage = !corpus.empty() && rng.chance(options.corpus_share);
     auto document = passage ? passage_document(rng.pick(corpus), tokenizer)
-                            : tokenize(training_sample(options.seed, index), tokenizer);
+                            : tokenize(training_sample(options.seed, index, options.mix), tokenizer);
     if (!document) return document.error();
     documents.push_back(std::move(*document));
   }

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "loop/token_shards.h"
+#include "tasks/generator.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace cove::trainer {
@@ -20,6 +21,7 @@ struct ProducerOptions {
   int64_t samples_per_shard = 8192;
   double corpus_share = 0.03;  // of the documents
   uint64_t seed = 1;
+  TaskMix mix = default_mix();
 };
 
 // The documents of one shard: tasks, and passages of `corpus` (may be empty) to be predicted as a whole.

@@ -47,9 +47,11 @@ void append_line(const std::filesystem::path& path, const std::string& line) {
 
 }  // namespace
 
-double scheduled_rate(const FitOptions& options, int64_t step) {
+double scheduled_rate(const FitOptions& options, int64_t step, double elapsed_s) {
   const auto ratio = [](int64_t part, int64_t whole) { return static_cast<double>(part) / static_cast<double>(whole); };
   if (step <= options.warmup_steps) return options.learning_rate * ratio(step, options.warmup_steps);
+  if (options.decay_seconds > 0)
+    return options.learning_rate * std::clamp((options.seconds_max - elapsed_s) / options.decay_seconds, 0.0, 1.0);
   const int64_t left = options.steps - step + 1;
   if (left <= options.decay_steps)
     return options.learning_rate * ratio(std::max<int64_t>(left, 0), options.decay_steps);
@@ -132,7 +134,7 @@ Result<FitResult> fit(Student& student, const FitOptions& options,
     pending = std::async(std::launch::async, prefetch);
     const torch::Tensor loss = student.loss(to_device(*batch, device));
     loss.backward();
-    const double rate = scheduled_rate(options, optimizer.steps + 1);
+    const double rate = scheduled_rate(options, optimizer.steps + 1, seconds_since(started));
     interval.add(loss, optimizer.step(rate), options.batch_tokens);
     consumed = position;
     result.tokens_done += options.batch_tokens;
@@ -157,7 +159,8 @@ Result<FitResult> fit(Student& student, const FitOptions& options,
   if (!options.checkpoint.empty()) TRY(save_checkpoint(options.checkpoint, optimizer, consumed));
   result.steps_done = optimizer.steps;
   result.seconds = seconds_since(started);
-  result.finished = optimizer.steps >= options.steps;
+  const bool time_is_over = options.seconds_max > 0 && result.seconds >= options.seconds_max;
+  result.finished = optimizer.steps >= options.steps || (options.decay_seconds > 0 && time_is_over);
   return result;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// The training loop of `cove-train fit`: batches from token shards, warm-up / stable / decay schedule by steps,
-// checkpoints that continue exactly, one JSON line of progress every log_every steps.
+// The training loop of `cove-train fit`: batches from token shards, warm-up / stable / decay schedule by steps or
+// clock, checkpoints that continue exactly, one JSON line of progress every log_every steps.
 
 #include <cstdint>
 #include <filesystem>
@@ -24,7 +24,9 @@ struct FitOptions {
   int64_t warmup_steps = 200;
   int64_t decay_steps = 0;  // the last ones: linear to zero
   double learning_rate = 3e-3;
-  double seconds_max = 0;  // ends this run early, with a checkpoint; 0 = no limit
+  double seconds_max = 0;    // ends this run early, with a checkpoint; 0 = no limit
+  double decay_seconds = 0;  // the last ones before seconds_max: linear to zero by the clock, for a machine of unknown
+                             // speed; 0 = by steps alone
   int64_t log_every = 50;
   int64_t checkpoint_every = 1000;
   int64_t data_wait_s = 60;
@@ -38,11 +40,11 @@ struct FitResult {
   int64_t tokens_done = 0;  // this run
   double seconds = 0;       // this run
   double last_loss = 0;     // mean of the last log interval, nats per predicted token
-  bool finished = false;    // the schedule's end was reached
+  bool finished = false;    // the schedule's end was reached, by steps or by the clock
 };
 
-// Learning rate of step `step` (from 1).
-double scheduled_rate(const FitOptions& options, int64_t step);
+// Learning rate of step `step` (from 1), `elapsed_s` seconds into this run.
+double scheduled_rate(const FitOptions& options, int64_t step, double elapsed_s);
 
 // Trains `student` in place. `progress` is called with every log line. Errors: data that ends or is corrupt, a
 // checkpoint of another shape, a loss that is not finite.

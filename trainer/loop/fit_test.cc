@@ -6,6 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "export/read_weights.h"
+#include "export/weights_file.h"
 #include "loop/generate.h"
 
 namespace cove::trainer {
@@ -147,6 +149,58 @@ TEST_F(Fit, refuses_a_cut_off_shard) {
   EXPECT_EQ(shard.error().code, ErrorCode::kDataCorrupt);
 }
 
+TEST_F(Fit, ends_by_the_clock_with_a_rate_of_zero) {
+  FitOptions timed = options(1'000'000);
+  timed.seconds_max = 1;
+  timed.decay_seconds = 1;
+  timed.checkpoint = dir_ / "checkpoint.pt";
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 7);
+  const Result<FitResult> result = fit(student, timed, ignore_progress);
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_TRUE(result->finished);
+  EXPECT_LT(result->steps_done, 1'000'000);
+  EXPECT_TRUE(std::filesystem::exists(timed.checkpoint));
+}
+
+TEST_F(Fit, begins_with_the_weights_of_a_model_file) {
+  const Student trained(toy_config(), torch::kCPU, torch::kFloat, 7);
+  ASSERT_TRUE(write_weights(dir_ / "model.safetensors", trained.named_tensors()));
+  Student student(toy_config(), torch::kCPU, torch::kFloat, 99);
+  ASSERT_TRUE(read_weights(dir_, student));
+  EXPECT_TRUE(torch::equal(student.flat(), trained.flat().to(torch::kBFloat16).to(torch::kFloat)));
+}
+
+TEST_F(Fit, refuses_a_model_of_another_shape_by_the_tensors_name) {
+  const Student trained(toy_config(), torch::kCPU, torch::kFloat, 7);
+  ASSERT_TRUE(write_weights(dir_ / "model.safetensors", trained.named_tensors()));
+  StudentConfig wider = toy_config(), deeper = toy_config();
+  wider.ffn = 256;
+  deeper.layers = 3;
+  Student wide(wider, torch::kCPU, torch::kFloat, 7), deep(deeper, torch::kCPU, torch::kFloat, 7);
+  const Status other_shape = read_weights(dir_, wide), missing = read_weights(dir_, deep);
+  ASSERT_FALSE(other_shape);
+  EXPECT_NE(other_shape.error().message.find("'model.layers.0.mlp.gate_proj.weight' has shape [128, 64]"),
+            std::string::npos)
+      << other_shape.error().message;
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("'model.layers.2."), std::string::npos) << missing.error().message;
+}
+
+TEST(Student, documents_of_a_batch_do_not_see_each_other) {
+  const torch::NoGradGuard guard;
+  const Student student(toy_config(), torch::kCPU, torch::kFloat, 3);
+  TokenBatch alone{.ids = {1, 8, 9}, .positions = {0, 1, 2}, .starts = {0, 3}, .rows = {}, .targets = {}, .longest = 3};
+  TokenBatch packed{.ids = {1, 5, 6, 7, 1, 8, 9, 1, 4},
+                    .positions = {0, 1, 2, 3, 0, 1, 2, 0, 1},
+                    .starts = {0, 4, 7, 9},
+                    .rows = {},
+                    .targets = {},
+                    .longest = 4};
+  const torch::Tensor expected = student.forward(to_device(alone, torch::kCPU));
+  const torch::Tensor actual = student.forward(to_device(packed, torch::kCPU)).narrow(0, 4, 3);
+  EXPECT_LT((actual - expected).abs().max().item<double>(), 1e-5);
+}
+
 TEST(Generation, cached_steps_equal_the_whole_forward) {
   const torch::NoGradGuard guard;
   Student student(toy_config(), torch::kCPU, torch::kFloat, 3);
@@ -179,12 +233,25 @@ TEST(Schedule, warms_up_stays_and_decays_to_near_zero) {
   options.warmup_steps = 10;
   options.decay_steps = 20;
   options.learning_rate = 1.0;
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 1), 0.1);
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 10), 1.0);
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 80), 1.0);
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 81), 1.0);
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 91), 0.5);
-  EXPECT_DOUBLE_EQ(scheduled_rate(options, 100), 0.05);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 1, 0), 0.1);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 10, 0), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 80, 0), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 81, 0), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 91, 0), 0.5);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 100, 0), 0.05);
+}
+
+TEST(Schedule, decays_by_the_clock_when_asked) {
+  FitOptions options;
+  options.warmup_steps = 10;
+  options.learning_rate = 1.0;
+  options.seconds_max = 100;
+  options.decay_seconds = 80;
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 5, 90), 0.5);  // still warming up
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 50, 10), 1.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 50, 60), 0.5);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 50, 100), 0.0);
+  EXPECT_DOUBLE_EQ(scheduled_rate(options, 50, 101), 0.0);
 }
 
 }  // namespace

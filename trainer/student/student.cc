@@ -13,20 +13,27 @@ torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cos, const tor
   return torch::cat({half[0] * cos - half[1] * sin, half[1] * cos + half[0] * sin}, -1);
 }
 
-// Causal attention within documents with an explicit mask: for the CPU, where batches are small.
-torch::Tensor masked_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                               const DeviceBatch& batch) {
-  const int64_t repeat = q.size(1) / k.size(1);
-  const torch::Tensor keys = k.repeat_interleave(repeat, 1).transpose(0, 1);  // [heads, T, dim]
-  const torch::Tensor values = v.repeat_interleave(repeat, 1).transpose(0, 1);
-  const torch::Tensor index = torch::arange(q.size(0), batch.starts.options().dtype(torch::kLong));
-  const torch::Tensor document = torch::searchsorted(batch.starts.to(torch::kLong), index, false, true);
-  const torch::Tensor hidden =
-      (index.unsqueeze(0) > index.unsqueeze(1)) | (document.unsqueeze(0) != document.unsqueeze(1));
-  torch::Tensor scores =
-      torch::matmul(q.transpose(0, 1), keys.transpose(1, 2)) / std::sqrt(static_cast<double>(q.size(2)));
-  scores = scores.masked_fill(hidden, -INFINITY);
-  return torch::matmul(torch::softmax(scores, -1), values).transpose(0, 1);
+// Causal attention of one document with an explicit mask. q [n, heads, dim], k and v [n, kv_heads, dim].
+torch::Tensor masked_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v) {
+  const int64_t n = q.size(0), kv_heads = k.size(1), repeat = q.size(1) / kv_heads, dim = q.size(2);
+  // Query heads that share keys become extra query rows: [kv_heads, repeat * n, dim].
+  const torch::Tensor rows = q.transpose(0, 1).reshape({kv_heads, repeat * n, dim});
+  const torch::Tensor future =
+      torch::ones({n, n}, torch::TensorOptions().dtype(torch::kBool).device(q.device())).triu(1);
+  torch::Tensor scores = torch::bmm(rows, k.permute({1, 2, 0})) / std::sqrt(static_cast<double>(dim));
+  scores = scores.view({kv_heads, repeat, n, n}).masked_fill(future, -INFINITY);
+  const torch::Tensor weights = torch::softmax(scores, -1).view({kv_heads, repeat * n, n});
+  return torch::bmm(weights, v.transpose(0, 1)).view({q.size(1), n, dim}).transpose(0, 1);
+}
+
+// Document by document, for the CPU: a mask over the whole batch would cost its square.
+torch::Tensor documents_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                                  const DeviceBatch& batch) {
+  const auto queries = q.split_with_sizes(batch.lengths), keys = k.split_with_sizes(batch.lengths),
+             values = v.split_with_sizes(batch.lengths);
+  std::vector<torch::Tensor> mixed;
+  for (size_t i = 0; i < queries.size(); ++i) mixed.push_back(masked_attention(queries[i], keys[i], values[i]));
+  return torch::cat(mixed);
 }
 
 std::vector<ParameterGroup> make_groups(const StudentConfig& c) {
@@ -84,6 +91,7 @@ DeviceBatch to_device(const TokenBatch& batch, torch::Device device) {
   out.rows = copy(batch.rows, torch::kLong);
   out.targets = copy(batch.targets, torch::kLong);
   out.longest = batch.longest;
+  for (size_t i = 0; i + 1 < batch.starts.size(); ++i) out.lengths.push_back(batch.starts[i + 1] - batch.starts[i]);
   return out;
 }
 
@@ -145,7 +153,7 @@ torch::Tensor Student::attention(const Layer& layer, const torch::Tensor& x, con
   const bool flash = kHasFlashAttention && x.is_cuda();
   const torch::Tensor mixed =
       flash ? varlen_attention(q.contiguous(), k.contiguous(), v.contiguous(), batch.starts, batch.longest)
-            : masked_attention(q, k, v, batch);
+            : documents_attention(q, k, v, batch);
   return torch::nn::functional::linear(mixed.reshape({x.size(0), c.heads * c.head_dim}), layer.o_weight);
 }
 
@@ -231,18 +239,17 @@ torch::Tensor Student::step(Cache& cache, const torch::Tensor& ids, const torch:
   return torch::nn::functional::linear(hidden, embed_).to(torch::kFloat);
 }
 
-std::vector<NamedTensor> Student::named_tensors() const {
+std::vector<NamedTensor> Student::named_views() const {
   const int64_t q = config_.heads * config_.head_dim;
   const int64_t kv = config_.kv_heads * config_.head_dim;
-  const auto out = [](const torch::Tensor& t) {
-    return t.detach().to(torch::kCPU, torch::kBFloat16).contiguous().clone();
-  };
-  std::vector<NamedTensor> tensors = {{"model.embed_tokens.weight", out(embed_)},
-                                      {"model.norm.weight", out(final_norm_)}};
+  std::vector<NamedTensor> tensors = {{"model.embed_tokens.weight", embed_.detach()},
+                                      {"model.norm.weight", final_norm_.detach()}};
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     const std::string p = "model.layers." + std::to_string(i) + ".";
-    const auto add = [&](const char* name, const torch::Tensor& value) { tensors.push_back({p + name, out(value)}); };
+    const auto add = [&](const char* name, const torch::Tensor& value) {
+      tensors.push_back({p + name, value.detach()});
+    };
     add("input_layernorm.weight", layer.attn_norm);
     add("self_attn.q_proj.weight", layer.qkv_weight.narrow(0, 0, q));
     add("self_attn.k_proj.weight", layer.qkv_weight.narrow(0, q, kv));
@@ -256,6 +263,13 @@ std::vector<NamedTensor> Student::named_tensors() const {
     add("mlp.up_proj.weight", layer.gate_up_weight.narrow(0, config_.ffn, config_.ffn));
     add("mlp.down_proj.weight", layer.down_weight);
   }
+  return tensors;
+}
+
+std::vector<NamedTensor> Student::named_tensors() const {
+  std::vector<NamedTensor> tensors = named_views();
+  for (NamedTensor& tensor : tensors)
+    tensor.value = tensor.value.to(torch::kCPU, torch::kBFloat16).contiguous().clone();
   return tensors;
 }
 

@@ -52,10 +52,11 @@ struct DeviceBatch {
   torch::Tensor rows;       // [R] i64
   torch::Tensor targets;    // [R] i64
   int64_t longest = 0;
+  std::vector<int64_t> lengths;  // of the documents; they stay on the host
 };
 DeviceBatch to_device(const TokenBatch& batch, torch::Device device);
 
-// A tensor by its Hugging Face name, bf16, on the CPU.
+// A tensor by its Hugging Face name.
 struct NamedTensor {
   std::string name;
   torch::Tensor value;
@@ -87,6 +88,9 @@ class Student {
   // token.
   torch::Tensor step(Cache& cache, const torch::Tensor& ids, const torch::Tensor& counts) const;
 
+  // The parameters under Hugging Face's names: views of the flat buffer, so that writing to them sets the weights.
+  std::vector<NamedTensor> named_views() const;
+  // Copies of them in bf16 on the CPU.
   std::vector<NamedTensor> named_tensors() const;
 
  private:

@@ -1,5 +1,9 @@
 #include "tasks/generator.h"
 
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
 #include "tasks/tasks.h"
 
 namespace cove::trainer {
@@ -111,14 +115,42 @@ const std::vector<TaskRow>& task_rows() {
   return rows;
 }
 
-Sample training_sample(uint64_t seed, uint64_t index) {
+TaskMix default_mix() {
+  TaskMix mix;
+  for (const TaskRow& row : task_rows()) mix.push_back(row.weight);
+  return mix;
+}
+
+Result<TaskMix> parse_mix(std::string_view text) {
+  TaskMix mix = default_mix();
+  while (!text.empty()) {
+    const std::string_view part = text.substr(0, text.find(','));
+    text.remove_prefix(std::min(text.size(), part.size() + 1));
+    const size_t colon = std::min(part.find(':'), part.size());
+    const std::string name(part.substr(0, colon)), digits(part.substr(std::min(part.size(), colon + 1)));
+    size_t row = 0;
+    while (row < mix.size() && task_rows()[row].name != name) ++row;
+    int share = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), share);
+    const bool whole = error == std::errc() && end == digits.data() + digits.size() && share >= 0 && share <= 10000;
+    if (row == mix.size()) return invalid_argument("the mix names '" + name + "', which is no task");
+    if (!whole)
+      return invalid_argument("the mix needs a share from 0 to 10000 for '" + name + "', as in " + name + ":10");
+    mix[row] = share;
+  }
+  if (std::all_of(mix.begin(), mix.end(), [](int share) { return share == 0; }))
+    return invalid_argument("the mix has no task left");
+  return mix;
+}
+
+Sample training_sample(uint64_t seed, uint64_t index, const TaskMix& mix) {
   Rng rng(seed * 0xD1B54A32D192ED03ULL + index * 0x2545F4914F6CDD1DULL + 1);
   rng.next();
   Language language = rng.chance(0.5) ? Language::kChinese : Language::kEnglish;
-  int64_t dice = rng.range(0, 99);
-  for (const TaskRow& row : task_rows()) {
-    dice -= row.weight;
-    if (dice < 0) return accepted(row, rng, Split::kTrain, language);
+  int64_t dice = rng.range(0, std::accumulate(mix.begin(), mix.end(), int64_t{0}) - 1);
+  for (size_t row = 0; row < mix.size(); ++row) {
+    dice -= mix[row];
+    if (dice < 0) return accepted(task_rows()[row], rng, Split::kTrain, language);
   }
   return accepted(task_rows().front(), rng, Split::kTrain, language);
 }

@@ -1,6 +1,7 @@
 #include "tasks/generator.h"
 
 #include <set>
+#include <string_view>
 
 #include <gtest/gtest.h>
 
@@ -54,6 +55,28 @@ TEST(Generator, covers_every_task_in_both_languages) {
     seen.insert({sample.task, sample.language});
   }
   EXPECT_EQ(seen.size(), 2 * task_rows().size());
+}
+
+TEST(Generator, mixes_the_tasks_as_asked) {
+  const Result<TaskMix> mix = parse_mix("arithmetic:0,table:300");
+  ASSERT_TRUE(mix) << mix.error().message;
+  int tables = 0;
+  for (uint64_t i = 0; i < 1000; ++i) {
+    const Sample sample = training_sample(1, i, *mix);
+    EXPECT_NE(sample.task, "arithmetic");
+    tables += sample.task == "table" ? 1 : 0;
+  }
+  EXPECT_GT(tables, 700);  // 300 of 376 shares
+  EXPECT_LT(tables, 890);
+  EXPECT_EQ(*parse_mix(""), default_mix());
+}
+
+TEST(Generator, refuses_a_mix_it_does_not_understand) {
+  for (const char* text : {"tables:3", "table", "table:", "table:-1", "table:x", "table:3x", "table:10001", ":3", ","})
+    EXPECT_FALSE(parse_mix(text)) << text;
+  std::string none;
+  for (const TaskRow& row : task_rows()) none += std::string(row.name) + ":0,";
+  EXPECT_FALSE(parse_mix(none));
 }
 
 TEST(Generator, judges_its_own_answers_as_right) {
