@@ -32,6 +32,41 @@ std::string padded(const Value& v) {
   return text;
 }
 
+// "6730,6739:6=6,7=7,3=3,0<9" for numbers of one length that begin alike; otherwise empty, the sign shows at once.
+std::string digits_side_by_side(const std::string& a, const std::string& b) {
+  if (a.size() != b.size() || a[0] != b[0] || a == b) return "";
+  std::string out = a + "," + b + ":";
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == '.') continue;
+    out += (i == 0 ? "" : ",") + a.substr(i, 1) + (a[i] == b[i] ? "=" : a[i] < b[i] ? "<" : ">") + b.substr(i, 1);
+    if (a[i] != b[i]) break;
+  }
+  return out + "\n";
+}
+
+// The values with as many digits before and behind the point as the longest of them: then the first digit that differs
+// decides. Empty when they are of one length already.
+std::vector<std::string> aligned(const std::vector<Value>& values) {
+  size_t before = 0, behind = 0;
+  bool same = true;
+  const auto point = [](const std::string& text) { return std::min(text.find('.'), text.size()); };
+  for (const Value& v : values) {
+    const size_t size = v.shown.size(), at = point(v.shown);
+    same = same && size == values[0].shown.size() && at == point(values[0].shown);
+    before = std::max(before, at);
+    behind = std::max(behind, at == size ? 0 : size - at - 1);
+  }
+  std::vector<std::string> out;
+  for (const Value& v : values) {
+    if (same) break;
+    std::string text = std::string(before - point(v.shown), '0') + v.shown;
+    if (behind > 0 && text.size() == before) text += '.';
+    if (behind > 0) text.append(before + 1 + behind - text.size(), '0');
+    out.push_back(text);
+  }
+  return out;
+}
+
 Sample compare_pair(const Draw& draw) {
   Rng& rng = draw.rng;
   int64_t kind = rng.range(0, 1);
@@ -54,7 +89,8 @@ Sample compare_pair(const Draw& draw) {
                                                 "Compare {a} and {b}: which is smaller?"})),
            {{"a", a.shown}, {"b", b.shown}});
   std::string sign = a.scaled > b.scaled ? ">" : "<";
-  std::string reasoning = kind == 1 ? padded(a) + sign + padded(b) : a.shown + sign + b.shown;
+  std::string x = kind == 1 ? padded(a) : a.shown, y = kind == 1 ? padded(b) : b.shown;
+  std::string reasoning = digits_side_by_side(x, y) + x + sign + y;
   std::string answer = fill(larger ? draw.say("{r}更大。", "{r} is larger.") : draw.say("{r}更小。", "{r} is smaller."),
                             {{"r", best.shown}});
   return make_sample(draw, "cmp|" + a.shown + "|" + b.shown, prompt, reasoning, answer, {CheckKind::kExact, {answer}});
@@ -96,9 +132,12 @@ Sample sort_list(const Draw& draw) {
                 : rng.pick({"Sort {l} from largest to smallest.", "Sort these numbers in descending order: {l}",
                             "Arrange from large to small: {l}", "Put {l} in decreasing order."})),
       {{"l", shown}});
-  // The reasoning takes out the extreme number and writes what is left, so that each line is one comparison pass.
-  std::vector<Value> rest = values, sorted;
-  std::string reasoning;
+  // The reasoning brings all numbers to one length, then takes out the extreme one and writes what is left, so that
+  // each line is one comparison pass.
+  std::vector<Value> rest = values, sorted, plain;
+  const std::vector<std::string> same_length = aligned(values);
+  for (size_t i = 0; i < same_length.size(); ++i) rest[i].shown = same_length[i];
+  std::string reasoning = same_length.empty() ? "" : list_text(rest, " ") + "\n";
   while (!rest.empty()) {
     auto at = std::min_element(rest.begin(), rest.end(), [&](const Value& a, const Value& b) {
       return up ? a.scaled < b.scaled : a.scaled > b.scaled;
@@ -108,7 +147,9 @@ Sample sort_list(const Draw& draw) {
     if (!rest.empty()) reasoning += sorted.back().shown + " | " + list_text(rest, " ") + "\n";
   }
   reasoning += sorted.back().shown;
-  std::string answer = list_text(sorted, draw.chinese() ? "、" : ", ");
+  for (const Value& v : sorted)
+    plain.push_back(*std::find_if(values.begin(), values.end(), [&](const Value& o) { return o.scaled == v.scaled; }));
+  std::string answer = list_text(plain, draw.chinese() ? "、" : ", ");
   return make_sample(draw, "sort|" + list_text(values, ","), prompt, reasoning, answer, {CheckKind::kExact, {answer}});
 }
 
@@ -156,26 +197,34 @@ Sample ranking(const Draw& draw) {
                                            {"大", "older", "oldest", "youngest", "小"},
                                            {"快", "faster", "fastest", "slowest", "慢"}};
   const Quality& q = kQualities[rng.range(0, 3)];
-  std::vector<std::string> facts;
+  struct Fact {
+    std::string sentence, order;
+  };
+  std::vector<Fact> facts;
   for (size_t i = 0; i + 1 < people.size(); ++i) {
     bool flipped = draw.chinese() && rng.chance(0.3);
-    facts.push_back(fill(flipped          ? "{b}比{a}" + std::string(q.zh_opposite)
-                         : draw.chinese() ? "{a}比{b}" + std::string(q.zh)
-                                          : "{a} is " + std::string(q.en) + " than {b}",
-                         {{"a", people[i]}, {"b", people[i + 1]}}));
+    facts.push_back({fill(flipped          ? "{b}比{a}" + std::string(q.zh_opposite)
+                          : draw.chinese() ? "{a}比{b}" + std::string(q.zh)
+                                           : "{a} is " + std::string(q.en) + " than {b}",
+                          {{"a", people[i]}, {"b", people[i + 1]}}),
+                     people[i] + ">" + people[i + 1]});
   }
   rng.shuffle(facts);
-  std::string story;
-  for (size_t i = 0; i < facts.size(); ++i) story += (i == 0 ? "" : draw.chinese() ? "," : ". ") + facts[i];
+  std::string story, order;
+  for (size_t i = 0; i < facts.size(); ++i) {
+    story += (i == 0 ? "" : draw.chinese() ? "," : ". ") + facts[i].sentence;
+    order += facts[i].order + "\n";
+  }
   bool most = rng.chance(0.5);
   std::string prompt = story + (draw.chinese() ? "。谁最" + std::string(most ? q.zh : q.zh_opposite) + "?"
                                                : ". Who is the " + std::string(most ? q.en_most : q.en_least) + "?");
-  std::string order;
-  for (size_t i = 0; i < people.size(); ++i) order += (i == 0 ? "" : ">") + people[i];
+  std::string chain;
+  for (size_t i = 0; i < people.size(); ++i) chain += (i == 0 ? "" : ">") + people[i];
+  order += chain;
   const std::string& who = most ? people.front() : people.back();
   std::string answer = draw.chinese() ? who + "最" + std::string(most ? q.zh : q.zh_opposite) + "。"
                                       : who + " is the " + std::string(most ? q.en_most : q.en_least) + ".";
-  return make_sample(draw, "rank|" + order, prompt, order, answer, {CheckKind::kExact, {answer}});
+  return make_sample(draw, "rank|" + chain, prompt, order, answer, {CheckKind::kExact, {answer}});
 }
 
 }  // namespace

@@ -132,6 +132,7 @@ Sample date_after(const Draw& draw) {
     last = draw.chinese() ? str(y) + "年" + last : last + ", " + str(y);
     if (month <= 2)
       reasoning =
+          divide_steps(year % 100, 4) + "\n" +
           fill(leap(year) ? draw.say("{y}年是闰年,2月有29天\n", "{y} is a leap year, February has 29 days\n")
                           : draw.say("{y}年不是闰年,2月有28天\n", "{y} is not a leap year, February has 28 days\n"),
                {{"y", str(year)}}) +

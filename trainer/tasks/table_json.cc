@@ -81,6 +81,15 @@ std::string render(const Table& t, bool markdown) {
   return out;
 }
 
+// A row walked cell by cell up to the wanted column, each cell with its title: "杯子,语文:75,数学:44". The next title
+// and the next cell are each a copy of what follows the one before, which a small network does more surely than to find
+// the cell at once.
+std::string walk(const Table& t, size_t row, size_t column) {
+  std::string out = t.rows[row];
+  for (size_t i = 0; i <= column; ++i) out += "," + t.titles[i] + ":" + str(t.cells[row][i]);
+  return out;
+}
+
 struct Question {
   std::string prompt, reasoning, answer, result;
   CheckKind check = CheckKind::kNumber;
@@ -90,15 +99,13 @@ Question ask_cell(const Draw& draw, const Table& t) {
   Rng& rng = draw.rng;
   size_t r = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.rows.size()) - 1)),
          c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1));
-  std::string line = t.rows[r];
-  for (size_t i = 0; i < t.titles.size(); ++i) line += "," + t.titles[i] + ":" + str(t.cells[r][i]);
   std::string prompt =
       fill(draw.chinese()
                ? rng.pick({"{r}的{c}是多少?", "根据表格,{r}的{c}是多少?", "查一下{r}的{c}。", "表中{r}的{c}是几?"})
                : rng.pick({"What is the {c} of {r}?", "According to the table, what is {r}'s {c}?",
                            "Look up the {c} for {r}.", "Find {c} for {r}."}),
            {{"r", t.rows[r]}, {"c", t.titles[c]}});
-  return {prompt, line,
+  return {prompt, walk(t, r, c),
           fill(draw.say("{r}的{c}是{v}。", "The {c} of {r} is {v}."),
                {{"r", t.rows[r]}, {"c", t.titles[c]}, {"v", str(t.cells[r][c])}}),
           str(t.cells[r][c])};
@@ -108,10 +115,9 @@ Question ask_extreme(const Draw& draw, const Table& t) {
   Rng& rng = draw.rng;
   size_t c = static_cast<size_t>(rng.range(0, static_cast<int64_t>(t.titles.size()) - 1)), best = 0;
   bool high = rng.chance(0.5);
-  std::string reasoning = t.titles[c] + ":" + t.rows[0] + str(t.cells[0][c]);
+  std::string reasoning = walk(t, 0, c);
   for (size_t r = 1; r < t.rows.size(); ++r) {
-    reasoning +=
-        "," + t.rows[r] + str(t.cells[r][c]) + (t.cells[r][c] > t.cells[best][c] ? ">" : "<") + str(t.cells[best][c]);
+    reasoning += "\n" + walk(t, r, c) + (t.cells[r][c] > t.cells[best][c] ? ">" : "<") + str(t.cells[best][c]);
     if ((t.cells[r][c] > t.cells[best][c]) == high) best = r;
     reasoning += ":" + t.rows[best] + str(t.cells[best][c]);
   }
@@ -145,8 +151,7 @@ Question ask_two(const Draw& draw, const Table& t) {
                                  : rng.pick({"How much more is the {c} of {a} than that of {b}?",
                                              "What is the difference in {c} between {a} and {b}?"})),
            {{"a", t.rows[a]}, {"b", t.rows[b]}, {"c", t.titles[c]}});
-  std::string reasoning = t.rows[a] + t.titles[c] + ":" + str(x) + "," + t.rows[b] + t.titles[c] + ":" + str(y) + "\n" +
-                          (sum ? add_steps(x, y) : subtract_steps(x, y));
+  std::string reasoning = walk(t, a, c) + "\n" + walk(t, b, c) + "\n" + (sum ? add_steps(x, y) : subtract_steps(x, y));
   std::string result = str(sum ? x + y : x - y);
   return {prompt, reasoning,
           fill(sum ? draw.say("一共是{r}。", "The total is {r}.") : draw.say("相差{r}。", "The difference is {r}."),
@@ -164,7 +169,7 @@ Question ask_count(const Draw& draw, const Table& t) {
   for (size_t r = 0; r < t.rows.size(); ++r) {
     bool above = t.cells[r][c] > limit;
     count += above ? 1 : 0;
-    reasoning += (r == 0 ? "" : "\n") + t.rows[r] + str(t.cells[r][c]) +
+    reasoning += (r == 0 ? "" : "\n") + walk(t, r, c) +
                  (above                    ? ">"
                   : t.cells[r][c] == limit ? "="
                                            : "<") +
@@ -293,8 +298,11 @@ Sample read_json(const Draw& draw) {
   std::string answer =
       missing ? fill(draw.say("JSON中没有{k}。", "The JSON has no {k}."), {{"k", key}})
               : fill(draw.say("{k}的值是{v}。", "The value of {k} is {v}."), {{"k", key}, {"v", values[at]}});
-  std::string reasoning =
-      missing ? fill(draw.say("没有键{k}", "no key {k}"), {{"k", key}}) : quoted(key) + ": " + values[at];
+  // The keys are gone through until the wanted one: that a key is missing shows only at the end.
+  std::string reasoning;
+  for (size_t i = 0; i < keys.size() && (missing || i <= at); ++i) reasoning += (i == 0 ? "" : ",") + keys[i];
+  reasoning +=
+      "\n" + (missing ? fill(draw.say("没有键{k}", "no key {k}"), {{"k", key}}) : quoted(key) + ": " + values[at]);
   return make_sample(draw, "readjson|" + object, prompt, reasoning, answer, {CheckKind::kExact, {answer}});
 }
 
