@@ -123,6 +123,56 @@ TEST(Engine, forces_the_end_of_thinking_when_the_budget_is_spent) {
   EXPECT_EQ(std::count(answer.tokens.begin() + 6, answer.tokens.end(), 'E'), 0);
 }
 
+// Allows the tokens of one text, in order; complete at its end.
+class OneText final : public TokenConstraint {
+ public:
+  explicit OneText(std::string text) : text_(std::move(text)), allowed_(9, 0) {}
+  std::span<const uint32_t> allowed() override {
+    std::ranges::fill(allowed_, 0);
+    if (at_ < text_.size()) {
+      const auto token = static_cast<uint8_t>(text_[at_]);
+      allowed_[token / 32] = 1U << (token % 32);
+    }
+    return allowed_;
+  }
+  bool complete() const override { return at_ == text_.size(); }
+  void accept(int32_t token) override {
+    EXPECT_EQ(token, static_cast<uint8_t>(text_[at_]));
+    ++at_;
+  }
+
+ private:
+  std::string text_;
+  size_t at_ = 0;
+  std::vector<uint32_t> allowed_;
+};
+
+TEST(Engine, a_constraint_decides_every_token_and_the_end) {
+  const auto engine = engine_of(tiny_language_model());
+  Request request = greedy("hello", 40);
+  request.ignore_eos = false;
+  request.constraint.emplace().make = [] { return std::make_unique<OneText>("{\"a\":1}"); };
+  const Answer answer = ask(*engine, request);
+  EXPECT_EQ(answer.text, "{\"a\":1}");
+  EXPECT_EQ(answer.finish.reason, FinishReason::kStop);
+  request.tokens_min = 20;  // cannot be kept: the text has an end
+  EXPECT_EQ(ask(*engine, request).text, "{\"a\":1}");
+}
+
+TEST(Engine, a_constraint_waits_for_the_end_of_the_forced_thinking) {
+  const auto engine = engine_of(tiny_language_model());
+  Request request = greedy("hello", 40);
+  request.ignore_eos = false;
+  request.sampling.logit_bias = {{'E', -1000.0F}, {ByteTokenizer::kEnd, 1000.0F}};
+  request.thinking = ThinkingBudget{.tokens = 3, .end_token = 'E', .close_tokens = {'<', 'E', '>'}};
+  request.constraint.emplace().make = [] { return std::make_unique<OneText>("yes"); };
+  request.constraint->after_token = 'E';
+  const Answer answer = ask(*engine, request);
+  ASSERT_EQ(answer.tokens.size(), 9U);
+  EXPECT_EQ(answer.text.substr(answer.text.size() - 6), "<E>yes");
+  EXPECT_EQ(answer.finish.reason, FinishReason::kStop);
+}
+
 TEST(Engine, does_not_force_the_end_of_thinking_that_came_by_itself) {
   const auto engine = engine_of(tiny_language_model());
   Request request = greedy("hello", 12);
@@ -189,6 +239,10 @@ TEST(Engine, refuses_what_cannot_be_run) {
   EXPECT_TRUE(refused([](Request& r) { r.stop = {""}; }));
   EXPECT_TRUE(refused([](Request& r) { r.stop = {"\xff"}; }));
   EXPECT_TRUE(refused([](Request& r) { r.thinking = ThinkingBudget{.tokens = 1, .close_tokens = {999}}; }));
+  EXPECT_TRUE(refused([](Request& r) {
+    r.ignore_eos = true;
+    r.constraint.emplace().make = [] { return std::make_unique<OneText>("x"); };
+  }));
   expect_empty(*engine);
 }
 

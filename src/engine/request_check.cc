@@ -58,6 +58,8 @@ Status check_request(const Request& request, const ModelInfo& model) {
     if (stop.empty()) return invalid_argument("a stop string is empty");
     if (!is_valid_utf8(stop)) return invalid_argument("a stop string is not UTF-8");
   }
+  if (request.constraint && request.ignore_eos)
+    return invalid_argument("ignore_eos cannot hold together with a constraint, which ends the answer");
   if (!request.thinking) return {};
   if (request.thinking->tokens < 0) return invalid_argument("the thinking budget is negative");
   for (const int32_t token : request.thinking->close_tokens) TRY(check_token("close token", token, model.vocab));

@@ -11,6 +11,9 @@
 #include "engine/api/engine.h"
 #include "text/chat/chat_template.h"
 #include "text/chat/reasoning_parser.h"
+#include "text/chat/tool_call_parser.h"
+#include "text/grammar/json_schema.h"
+#include "text/grammar/token_masks.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace cove::server {
@@ -41,6 +44,9 @@ struct ServedModelParts {
 struct ServedModel : ServedModelParts {
   int64_t created_s = 0;
   ToolArguments tool_arguments = ToolArguments::kText;
+  text::ToolCallFormat tool_calls = text::ToolCallFormat::kNone;  // how its template writes them
+  text::grammar::DeepSeekCalls deepseek_calls = text::grammar::DeepSeekCalls::kFenced;
+  std::shared_ptr<const text::grammar::SortedVocabulary> vocabulary;
   size_t token_bytes_max = 0;                // of the vocabulary's longest token
   std::string fingerprint;                   // "fp_" and the beginning of the digest
   std::optional<int32_t> think_close_token;  // </think>, when it is one token

@@ -102,7 +102,7 @@ test("requests that the description allows are accepted", async () => {
     assert.ok(validate({ ...chat, ...more }), ours.errorsText(validate.errors));
     assert.equal((await server.post("/v1/chat/completions", { ...chat, ...more })).status, 200);
   }
-  for (const more of [{ temperature: 3 }, { n: 0 }, { messages: [] }, { top_logprobs: 50 }, { response_format: { type: "json_object" } }]) {
+  for (const more of [{ temperature: 3 }, { n: 0 }, { messages: [] }, { top_logprobs: 50 }, { response_format: { type: "xml" } }]) {
     assert.ok(!validate({ ...chat, ...more }), JSON.stringify(more));
     assert.equal((await server.post("/v1/chat/completions", { ...chat, ...more })).status, 400);
   }

@@ -157,6 +157,48 @@ test("a tool call", async (t) => {
   JSON.parse(answer.choices[0].message.tool_calls[0].function.arguments);
 });
 
+test("an answer held to a JSON Schema, sampled hot, streamed and not, is valid every time", async () => {
+  const schema = { type: "object", properties: { name: { type: "string", maxLength: 12 }, age: { type: "integer", minimum: 0, maximum: 130 },
+    pets: { type: "array", items: { enum: ["cat", "dog"] }, maxItems: 2 } }, required: ["name", "age", "pets"], additionalProperties: false };
+  const response_format = { type: "json_schema", json_schema: { name: "person", strict: true, schema } };
+  const check = (text) => {
+    const value = JSON.parse(text);
+    assert.deepEqual(Object.keys(value), ["name", "age", "pets"], text);
+    assert.ok(typeof value.name === "string" && Number.isInteger(value.age) && value.age >= 0 && value.age <= 130, text);
+    assert.ok(value.pets.length <= 2 && value.pets.every((pet) => pet === "cat" || pet === "dog"), text);
+  };
+  const messages = [{ role: "user", content: "小明养猫吗?" }];
+  for (let seed = 1; seed <= 4; ++seed) {
+    const options = { messages, response_format, temperature: 1.5, seed, max_tokens: 400, thinking_budget: 40, stop: null };
+    const answer = await ask(options);
+    assert.equal(answer.choices[0].finish_reason, "stop");
+    check(answer.choices[0].message.content);
+    let streamed = "";
+    for await (const chunk of await ask({ ...options, stream: true })) streamed += chunk.choices[0]?.delta.content ?? "";
+    assert.equal(streamed, answer.choices[0].message.content);
+  }
+  const object = await ask({ messages, response_format: { type: "json_object" }, temperature: 1, seed: 3, max_tokens: 600, thinking_budget: 20, stop: null });
+  if (object.choices[0].finish_reason === "stop") assert.equal(typeof JSON.parse(object.choices[0].message.content), "object");
+  const choice = await ask({ messages, guided_choice: ["yes", "no"], temperature: 2, thinking_budget: 20, max_tokens: 100, stop: null });
+  assert.match(choice.choices[0].message.content, /^(yes|no)$/);
+});
+
+test("a forced tool call is a call, with arguments of its schema", async () => {
+  const tools = ["get_weather", "set_alarm"].map((name) => ({ type: "function", function: { name, parameters:
+    { type: "object", properties: { city: { type: "string", maxLength: 20 }, days: { type: "integer", minimum: 1, maximum: 7 } }, required: ["city", "days"], additionalProperties: false } } }));
+  const options = { messages: [{ role: "user", content: "北京今天天气怎么样?" }], tools, temperature: 1, seed: 5, max_tokens: 400, thinking_budget: 40, stop: null };
+  for (const tool_choice of ["required", { type: "function", function: { name: "set_alarm" } }]) {
+    const answer = await ask({ ...options, tool_choice });
+    const call = answer.choices[0].message.tool_calls?.[0];
+    assert.ok(call, JSON.stringify(answer.choices[0]));
+    if (tool_choice !== "required") assert.equal(call.function.name, "set_alarm");
+    const given = JSON.parse(call.function.arguments);
+    assert.deepEqual(Object.keys(given), ["city", "days"]);
+    assert.ok(given.days >= 1 && given.days <= 7);
+  }
+  await assert.rejects(ask({ ...options, tool_choice: { type: "function", function: { name: "nothing" } } }), BadRequestError);
+});
+
 test("models", async () => {
   const list = await client.models.list();
   assert.equal(list.data.length, 1);
@@ -172,7 +214,8 @@ test("errors have the SDK's types and all four fields", async () => {
   await assert.rejects(ask({ messages: [] }), BadRequestError);
   await assert.rejects(ask({ messages: [{ role: "user", content: "x ".repeat(100_000) }] }),
     (e) => e instanceof BadRequestError && e.code === "context_length_exceeded");
-  await assert.rejects(ask({ response_format: { type: "json_object" } }), (e) => e instanceof BadRequestError && e.param === "response_format");
+  await assert.rejects(ask({ response_format: { type: "json_schema", json_schema: { name: "x", schema: { not: {} } } } }),
+    (e) => e instanceof BadRequestError && e.param === "response_format.json_schema.schema");
 });
 
 test("an abort stops the work", async () => {

@@ -38,6 +38,22 @@ struct ThinkingBudget {
   std::vector<int32_t> close_tokens{};  // what is forced; contains end_token
 };
 
+// Bounds what a sequence may generate, as a grammar does. Belongs to one sequence; the engine's thread only.
+class TokenConstraint {
+ public:
+  virtual ~TokenConstraint() = default;
+  // Bit i = token i may come next; tokens beyond the last word may not. Valid until the next call of a member.
+  virtual std::span<const uint32_t> allowed() = 0;
+  // The answer may end here.
+  virtual bool complete() const = 0;
+  virtual void accept(int32_t token) = 0;
+};
+
+struct ConstraintStart {
+  std::function<std::unique_ptr<TokenConstraint>()> make{};  // called once per sequence
+  int32_t after_token = -1;  // holds behind this generated token; until then the answer does not end. -1 = at once
+};
+
 struct Request {
   std::string id{};               // for logs
   std::string tenant{};           // fairness between tenants; empty = anonymous
@@ -49,6 +65,7 @@ struct Request {
   std::vector<int32_t> stop_tokens{};  // besides the model's own end tokens
   bool ignore_eos = false;             // benches
   std::optional<ThinkingBudget> thinking{};
+  std::optional<ConstraintStart> constraint{};
 };
 
 enum class FinishReason : uint8_t { kStop, kLength, kCancelled, kError };

@@ -11,6 +11,10 @@ TokenRules::TokenRules(const Request& request, int64_t prompt_tokens, const Toke
       ends_(request.stop_tokens),
       thinking_(request.thinking.has_value()) {
   if (!request.ignore_eos) ends_.insert(ends_.end(), context.eos_ids.begin(), context.eos_ids.end());
+  if (request.constraint) {
+    constraint_ = request.constraint->make();
+    constraint_waits_ = request.constraint->after_token >= 0;
+  }
   for (const auto& [token, bias] : request.sampling.logit_bias) bias_.push_back({.token = token, .bias = bias});
 }
 
@@ -31,11 +35,25 @@ void TokenRules::forbid_ends() {
   }
 }
 
+// The answer may end where the grammar is complete, and must end where nothing else is left.
+void TokenRules::allow_constraint() {
+  const std::span<const uint32_t> tokens = constraint_->allowed();
+  allowed_.assign(static_cast<size_t>(vocab_ + 31) / 32, 0);
+  std::copy_n(tokens.begin(), std::min(tokens.size(), allowed_.size()), allowed_.begin());
+  const bool nothing_left = std::ranges::all_of(allowed_, [](uint32_t word) { return word == 0; });
+  if (!constraint_->complete() || (generated_ < request_->tokens_min && !nothing_left)) return;
+  for (const int32_t token : ends_) {
+    if (token >= 0 && token < vocab_) allowed_[static_cast<size_t>(token) / 32] |= 1U << (token % 32);
+  }
+}
+
 SampleParams TokenRules::next(std::span<const int32_t> tokens) {
   const SamplingOptions& sampling = request_->sampling;
   if (forcing()) {
     allow_only(request_->thinking->close_tokens[forced_]);
-  } else if (generated_ < request_->tokens_min) {
+  } else if (constrained()) {
+    allow_constraint();
+  } else if (generated_ < request_->tokens_min || constraint_waits_) {
     forbid_ends();
   } else {
     allowed_.clear();
@@ -59,7 +77,10 @@ SampleParams TokenRules::next(std::span<const int32_t> tokens) {
 bool TokenRules::ends(int32_t token) const { return std::ranges::find(ends_, token) != ends_.end(); }
 
 void TokenRules::accept(int32_t token) {
-  if (forcing()) {
+  const bool forced = forcing();
+  if (constrained() && !forced) constraint_->accept(token);
+  if (constraint_waits_ && token == request_->constraint->after_token) constraint_waits_ = false;
+  if (forced) {
     ++forced_;
     if (forced_ == request_->thinking->close_tokens.size()) thinking_ = false;
   } else if (thinking_ && token == request_->thinking->end_token) {

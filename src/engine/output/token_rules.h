@@ -1,7 +1,7 @@
 #pragma once
 // What a request's next token may be, and when its tokens end: sampling parameters per position, end tokens, the least
-// number of tokens, the thinking budget. Its state is a function of the tokens alone, so that a resumed sequence goes
-// on alike.
+// number of tokens, the thinking budget, a grammar. Its state is a function of the tokens alone, so that a resumed
+// sequence goes on alike.
 
 #include <cstdint>
 #include <memory>
@@ -36,6 +36,8 @@ class TokenRules {
   bool forcing() const;
   void allow_only(int32_t token);
   void forbid_ends();
+  bool constrained() const { return constraint_ != nullptr && !constraint_waits_; }
+  void allow_constraint();
 
   const Request* request_;
   int64_t prompt_tokens_;
@@ -48,6 +50,8 @@ class TokenRules {
   int64_t generated_ = 0;
   bool thinking_ = false;  // a budget is set and the end token has not come
   size_t forced_ = 0;      // of the budget's close_tokens
+  std::unique_ptr<TokenConstraint> constraint_;
+  bool constraint_waits_ = false;  // for the request's after_token
 };
 
 }  // namespace cove::engine

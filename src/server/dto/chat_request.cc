@@ -1,5 +1,6 @@
 #include "server/dto/chat_request.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -73,24 +74,6 @@ void read_reasoning(FieldReader& reader, ChatRequest& request) {
   if (const json::object* variables = reader.object("chat_template_kwargs")) request.template_variables = *variables;
 }
 
-void read_response_format(FieldReader& reader) {
-  const json::object* format = reader.object("response_format");
-  if (format == nullptr) return;
-  FieldReader inner(*format, "response_format.");
-  const auto type = inner.string("type");
-  if (inner.error()) return reader.fail(*inner.error());
-  if (type == "json_object" || type == "json_schema") {
-    reader.fail(
-        ApiErrorKind::kUnsupportedParameter, "response_format",
-        fmt::format("'response_format' of type {} needs grammar-constrained decoding, which this version does not "
-                    "have yet; use text and ask for JSON in the prompt",
-                    *type));
-  } else if (type != "text") {
-    reader.fail(ApiErrorKind::kInvalidValue, "response_format",
-                "'response_format.type' must be text, json_object or json_schema");
-  }
-}
-
 void read_logprobs(FieldReader& reader, ChatRequest& request) {
   request.logprobs = reader.boolean("logprobs").value_or(false);
   const auto top = reader.integer("top_logprobs", 0, 20);
@@ -101,17 +84,41 @@ void read_logprobs(FieldReader& reader, ChatRequest& request) {
   request.top_logprobs = static_cast<int32_t>(top.value_or(0));
 }
 
+bool has_tool(const ChatRequest& request, std::string_view name) {
+  return std::ranges::any_of(request.tools, [name](const json::value& tool) {
+    return tool.as_object().at("function").as_object().at("name").as_string() == name;
+  });
+}
+
+// {"type": "function", "function": {"name": ...}}
+void read_named_tool(FieldReader& reader, const json::object& choice, ChatRequest& request) {
+  FieldReader inner(choice, "tool_choice.");
+  const json::object* function = inner.object("function");
+  const json::value* name = function == nullptr ? inner.find("name") : function->if_contains("name");
+  if (inner.error()) return reader.fail(*inner.error());
+  if (name == nullptr || !name->is_string()) {
+    return reader.fail(ApiErrorKind::kMissingParameter, "tool_choice.function.name",
+                       "'tool_choice.function.name' is required");
+  }
+  request.forced_tool = std::string(name->get_string());
+  request.tool_choice = ToolChoice::kRequired;
+  if (!has_tool(request, request.forced_tool)) {
+    reader.fail(ApiErrorKind::kInvalidValue, "tool_choice",
+                fmt::format("'tool_choice' names '{}', which 'tools' does not have", request.forced_tool));
+  }
+}
+
 void read_tool_choice(FieldReader& reader, ChatRequest& request) {
   const json::value* choice = reader.find("tool_choice");
   if (choice == nullptr) return;
+  if (const json::object* named = choice->if_object()) return read_named_tool(reader, *named, request);
   const json::string* text = choice->if_string();
-  const bool named = choice->is_object();
-  if (text == nullptr && !named) {
+  if (text == nullptr) {
     reader.fail(ApiErrorKind::kInvalidType, "tool_choice", "'tool_choice' must be a string or an object");
-  } else if (named || *text == "required") {
-    reader.fail(ApiErrorKind::kUnsupportedParameter, "tool_choice",
-                "forcing a tool call needs grammar-constrained decoding, which this version does not have yet; use "
-                "auto or none");
+  } else if (*text == "required" && request.tools.empty()) {
+    reader.fail(ApiErrorKind::kInvalidValue, "tool_choice", "'tool_choice' is required, but there are no 'tools'");
+  } else if (*text == "required") {
+    request.tool_choice = ToolChoice::kRequired;
   } else if (*text == "none") {
     request.tool_choice = ToolChoice::kNone;
   } else if (*text != "auto") {
@@ -154,22 +161,15 @@ ApiResult<ChatRequest> parse_chat_request(std::string_view body) {
   request.fields = read_generation_fields(reader);
   read_array(reader, "tools", parse_tools, request.tools);
   read_tool_choice(reader, request);
-  read_response_format(reader);
+  request.constraint = read_constraint(reader);
   read_logprobs(reader, request);
   read_reasoning(reader, request);
   read_modalities(reader);
-  constexpr std::string_view kGrammar = "constraining the answer needs a grammar, which this version does not have yet";
-  refuse_fields(reader, {{"functions", "use 'tools'"},
-                         {"function_call", "use 'tool_choice'"},
-                         {"audio", "this model writes text"},
-                         {"continue_final_message", "the answer always begins after the template's generation prompt"},
-                         {"guided_json", kGrammar},
-                         {"guided_regex", kGrammar},
-                         {"guided_choice", kGrammar},
-                         {"guided_grammar", kGrammar},
-                         {"structured_outputs", kGrammar},
-                         {"grammar", kGrammar},
-                         {"json_schema", kGrammar}});
+  refuse_fields(reader,
+                {{"functions", "use 'tools'"},
+                 {"function_call", "use 'tool_choice'"},
+                 {"audio", "this model writes text"},
+                 {"continue_final_message", "the answer always begins after the template's generation prompt"}});
   if (reader.error()) return tl::make_unexpected(*reader.error());
   return request;
 }

@@ -9,11 +9,12 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
+#include "server/dto/constraint_fields.h"
 #include "server/dto/generation_fields.h"
 
 namespace cove::server {
 
-enum class ToolChoice : uint8_t { kAuto, kNone };
+enum class ToolChoice : uint8_t { kAuto, kNone, kRequired };
 
 struct ThinkingFields {
   std::optional<bool> enabled;    // unset = as the model's template does by itself
@@ -35,6 +36,8 @@ struct ChatRequest {
   json::array messages;
   json::array tools;
   ToolChoice tool_choice = ToolChoice::kAuto;
+  std::string forced_tool;  // kRequired: this function; empty = any
+  ConstraintFields constraint;
   bool logprobs = false;
   int32_t top_logprobs = 0;
   ThinkingFields thinking;

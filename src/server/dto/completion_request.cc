@@ -70,12 +70,10 @@ ApiResult<CompletionRequest> parse_completion_request(std::string_view body) {
   request.fields = read_generation_fields(reader);
   read_best_of(reader, request.fields);
   request.logprobs = static_cast<int32_t>(reader.integer("logprobs", 0, 20).value_or(-1));
-  refuse_fields(reader,
-                {{"echo", "the prompt is not repeated in the answer"},
-                 {"suffix", "this model does not fill in the middle"},
-                 {"use_beam_search", "only sampling is available"},
-                 {"response_format", "constraining the answer needs a grammar, which this version does not have yet"},
-                 {"guided_json", "constraining the answer needs a grammar, which this version does not have yet"}});
+  request.constraint = read_constraint(reader);
+  refuse_fields(reader, {{"echo", "the prompt is not repeated in the answer"},
+                         {"suffix", "this model does not fill in the middle"},
+                         {"use_beam_search", "only sampling is available"}});
   if (request.prompts.size() * static_cast<size_t>(request.fields.choices) > kPromptsMax) {
     reader.fail(ApiErrorKind::kInvalidValue, "n", fmt::format("prompts times 'n' may be at most {}", kPromptsMax));
   }

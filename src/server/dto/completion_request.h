@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "server/dto/constraint_fields.h"
 #include "server/dto/generation_fields.h"
 
 namespace cove::server {
@@ -16,7 +17,8 @@ using Prompt = std::variant<std::string, std::vector<int32_t>>;
 struct CompletionRequest {
   GenerationFields fields;
   std::vector<Prompt> prompts;  // at least one
-  int32_t logprobs = -1;        // -1 = none, else the number of alternatives
+  ConstraintFields constraint;
+  int32_t logprobs = -1;  // -1 = none, else the number of alternatives
 };
 
 inline constexpr size_t kPromptsMax = 64;

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <boost/json.hpp>
 
+#include "server/generation/constraint.h"
+
 namespace cove::server {
 namespace {
 
@@ -181,8 +183,11 @@ ApiResult<Prepared> prepare_chat(const ServedModel& model, const ChatRequest& re
   prepared.reasoning_start = text::reasoning_start(*prompt);
   auto thinking = thinking_budget(model, request, prepared.reasoning_start);
   if (!thinking) return tl::make_unexpected(thinking.error());
+  auto constraint = chat_constraint(model, request, prepared.reasoning_start);
+  if (!constraint) return tl::make_unexpected(constraint.error());
   base->prompt = std::move(*ids);
   base->thinking = std::move(*thinking);
+  base->constraint = std::move(*constraint);
   if (request.logprobs) base->sampling.top_logprobs = request.top_logprobs;
   add_choices(*base, request.fields.choices, prepared.requests);
   return prepared;
@@ -193,6 +198,9 @@ ApiResult<Prepared> prepare_completion(const ServedModel& model, const Completio
   if (!base) return tl::make_unexpected(base.error());
   if (base->tokens_max == 0) base->tokens_max = std::max(kCompletionTokensDefault, base->tokens_min);
   base->sampling.top_logprobs = request.logprobs;
+  auto constraint = completion_constraint(model, request.constraint);
+  if (!constraint) return tl::make_unexpected(constraint.error());
+  base->constraint = std::move(*constraint);
   Prepared prepared;
   for (const Prompt& prompt : request.prompts) {
     engine::Request one = *base;
