@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <string>
 
 #include "base/utf8.h"
 
@@ -109,47 +110,42 @@ namespace {
 // The last code point that has as many UTF-8 bytes as its beginning of the table.
 constexpr std::array<char32_t, 4> kLastOfLength = {0x7F, 0x7FF, 0xFFFF, 0x10FFFF};
 
-// Bytes of one code point.
-struct Encoded {
-  std::array<uint8_t, 4> bytes{};
-  size_t length = 0;
-};
-
-Encoded encode(char32_t c) {
+std::string encode(char32_t c) {
   std::string text;
   append_utf8(text, c);
-  Encoded out;
-  out.length = text.size();
-  std::copy(text.begin(), text.end(), out.bytes.begin());
-  return out;
+  return text;
 }
 
+uint8_t byte_at(const std::string& text, size_t at) { return static_cast<uint8_t>(text[at]); }
+
 // Adds the byte sequences between `low` and `high` (equally long, `at` bytes are done) from `from` to `to`.
-void add_sequences(Network& network, const Encoded& low, const Encoded& high, size_t at, StateId from, StateId to) {
-  const bool last = at + 1 == low.length;
-  if (last) return network.add_bytes(from, low.bytes[at], high.bytes[at], to);
-  if (low.bytes[at] == high.bytes[at]) {
+void add_sequences(Network& network, const std::string& low, const std::string& high, size_t at, StateId from,
+                   StateId to) {
+  const bool last = at + 1 == low.size();
+  if (last) return network.add_bytes(from, byte_at(low, at), byte_at(high, at), to);
+  if (byte_at(low, at) == byte_at(high, at)) {
     const StateId next = network.add_state();
-    network.add_bytes(from, low.bytes[at], low.bytes[at], next);
+    network.add_bytes(from, byte_at(low, at), byte_at(low, at), next);
     return add_sequences(network, low, high, at + 1, next, to);
   }
-  Encoded low_end = low;
-  Encoded high_begin = high;
-  for (size_t i = at + 1; i < low.length; ++i) {
-    low_end.bytes[i] = 0xBF;
-    high_begin.bytes[i] = 0x80;
+  std::string low_end = low;
+  std::string high_begin = high;
+  for (size_t i = at + 1; i < low.size(); ++i) {
+    low_end[i] = '\xBF';
+    high_begin[i] = '\x80';
   }
   const StateId first = network.add_state();
-  network.add_bytes(from, low.bytes[at], low.bytes[at], first);
+  network.add_bytes(from, byte_at(low, at), byte_at(low, at), first);
   add_sequences(network, low, low_end, at + 1, first, to);
   const StateId final = network.add_state();
-  network.add_bytes(from, high.bytes[at], high.bytes[at], final);
+  network.add_bytes(from, byte_at(high, at), byte_at(high, at), final);
   add_sequences(network, high_begin, high, at + 1, final, to);
-  if (low.bytes[at] + 1 > high.bytes[at] - 1) return;
+  if (byte_at(low, at) + 1 > byte_at(high, at) - 1) return;
   StateId middle = network.add_state();
-  network.add_bytes(from, static_cast<uint8_t>(low.bytes[at] + 1), static_cast<uint8_t>(high.bytes[at] - 1), middle);
-  for (size_t i = at + 1; i < low.length; ++i) {
-    const StateId next = i + 1 == low.length ? to : network.add_state();
+  network.add_bytes(from, static_cast<uint8_t>(byte_at(low, at) + 1), static_cast<uint8_t>(byte_at(high, at) - 1),
+                    middle);
+  for (size_t i = at + 1; i < low.size(); ++i) {
+    const StateId next = i + 1 == low.size() ? to : network.add_state();
     network.add_bytes(middle, 0x80, 0xBF, next);
     middle = next;
   }

@@ -41,17 +41,19 @@ Fragment same_length(Network& network, const std::string& low, const std::string
   return network.choice(parts);
 }
 
-// low..high, both >= 0, as decimal texts without leading zeros; no high = no end.
-Fragment natural_between(Network& network, uint64_t low, std::optional<uint64_t> high) {
+constexpr uint64_t kNoEnd = ~uint64_t{0};
+
+// low..high as decimal texts without leading zeros.
+Fragment natural_between(Network& network, uint64_t low, uint64_t high) {
   std::vector<Fragment> parts;
   std::string from = std::to_string(low);
-  const std::string to = high ? std::to_string(*high) : std::string(from.size(), '9');
+  const std::string to = high == kNoEnd ? std::string(from.size(), '9') : std::to_string(high);
   while (from.size() < to.size()) {
     parts.push_back(same_length(network, from, std::string(from.size(), '9')));
     from = "1" + std::string(from.size(), '0');
   }
   parts.push_back(same_length(network, from, to));
-  if (!high) {
+  if (high == kNoEnd) {
     const auto longer = static_cast<int64_t>(to.size());
     parts.push_back(network.sequence({digit(network, '1', '9'), digits(network, longer, -1)}));
   }
@@ -65,7 +67,7 @@ uint64_t magnitude(int64_t value) {
 // A part of the numbers by their distance from zero: which whole parts, and what may follow the point.
 struct Magnitudes {
   uint64_t low = 0;
-  std::optional<uint64_t> high{};
+  uint64_t high = kNoEnd;
   Edge low_edge = Edge::kInclusive;
   Edge high_edge = Edge::kInclusive;
 };
@@ -86,17 +88,16 @@ Fragment nonzero_fraction(Network& network) {
 Fragment magnitude_between(Network& network, const Magnitudes& m) {
   std::vector<Fragment> parts;
   const auto whole = [&](uint64_t value) { return network.literal(std::to_string(value)); };
-  const bool one_value = m.high && *m.high == m.low;
-  if (one_value) return network.sequence({whole(m.low), network.optional(zero_fraction(network))});
+  if (m.high == m.low) return network.sequence({whole(m.low), network.optional(zero_fraction(network))});
   parts.push_back(m.low_edge == Edge::kInclusive ? network.sequence({whole(m.low), network.optional(fraction(network))})
                                                  : network.sequence({whole(m.low), nonzero_fraction(network)}));
   const uint64_t next = m.low + 1;
-  if (!m.high || next < *m.high) {
-    const auto last = m.high ? std::optional(*m.high - 1) : std::nullopt;
+  if (m.high == kNoEnd || next < m.high) {
+    const uint64_t last = m.high == kNoEnd ? kNoEnd : m.high - 1;
     parts.push_back(network.sequence({natural_between(network, next, last), network.optional(fraction(network))}));
   }
-  if (m.high && m.high_edge == Edge::kInclusive)
-    parts.push_back(network.sequence({whole(*m.high), network.optional(zero_fraction(network))}));
+  if (m.high != kNoEnd && m.high_edge == Edge::kInclusive)
+    parts.push_back(network.sequence({whole(m.high), network.optional(zero_fraction(network))}));
   return network.choice(parts);
 }
 
@@ -109,7 +110,7 @@ bool NumberBounds::empty() const {
 }
 
 Fragment any_integer(Network& network) {
-  return network.sequence({network.optional(network.literal("-")), natural_between(network, 0, std::nullopt)});
+  return network.sequence({network.optional(network.literal("-")), natural_between(network, 0, kNoEnd)});
 }
 
 Fragment any_number(Network& network) {
@@ -123,11 +124,11 @@ Fragment integer_between(Network& network, std::optional<int64_t> low, std::opti
   std::vector<Fragment> parts;
   if (!high || *high >= 0) {
     const uint64_t from = low && *low > 0 ? magnitude(*low) : 0;
-    parts.push_back(natural_between(network, from, high ? std::optional(magnitude(*high)) : std::nullopt));
+    parts.push_back(natural_between(network, from, high ? magnitude(*high) : kNoEnd));
   }
   if (!low || *low < 0) {
     const uint64_t from = high && *high < 0 ? magnitude(*high) : 1;
-    const auto to = low ? std::optional(magnitude(*low)) : std::nullopt;
+    const auto to = low ? magnitude(*low) : kNoEnd;
     parts.push_back(network.sequence({network.literal("-"), natural_between(network, from, to)}));
   }
   return network.choice(parts);
@@ -139,19 +140,17 @@ Fragment number_between(Network& network, const NumberBounds& bounds) {
       !bounds.high || *bounds.high > 0 || (*bounds.high == 0 && bounds.high_edge == Edge::kInclusive);
   if (reaches_zero) {
     const bool from_low = bounds.low && *bounds.low >= 0;
-    parts.push_back(
-        magnitude_between(network, {.low = from_low ? magnitude(*bounds.low) : 0,
-                                    .high = bounds.high ? std::optional(magnitude(*bounds.high)) : std::nullopt,
-                                    .low_edge = from_low ? bounds.low_edge : Edge::kInclusive,
-                                    .high_edge = bounds.high_edge}));
+    parts.push_back(magnitude_between(network, {.low = from_low ? magnitude(*bounds.low) : 0,
+                                                .high = bounds.high ? magnitude(*bounds.high) : kNoEnd,
+                                                .low_edge = from_low ? bounds.low_edge : Edge::kInclusive,
+                                                .high_edge = bounds.high_edge}));
   }
   if (!bounds.low || *bounds.low < 0) {
     const bool from_high = bounds.high && *bounds.high <= 0;
-    const Fragment rest =
-        magnitude_between(network, {.low = from_high ? magnitude(*bounds.high) : 0,
-                                    .high = bounds.low ? std::optional(magnitude(*bounds.low)) : std::nullopt,
-                                    .low_edge = from_high ? bounds.high_edge : Edge::kInclusive,
-                                    .high_edge = bounds.low_edge});
+    const Fragment rest = magnitude_between(network, {.low = from_high ? magnitude(*bounds.high) : 0,
+                                                      .high = bounds.low ? magnitude(*bounds.low) : kNoEnd,
+                                                      .low_edge = from_high ? bounds.high_edge : Edge::kInclusive,
+                                                      .high_edge = bounds.low_edge});
     parts.push_back(network.sequence({network.literal("-"), rest}));
   }
   return network.choice(parts);
