@@ -8,7 +8,8 @@ say() { "$here/say.sh" "$@"; }
 build_packages="g++ cmake ninja-build pkg-config ccache mold libfmt-dev libspdlog-dev libcli11-dev libexpected-dev
   libBOOST-dev libboost-jsonBOOST-dev libssl-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libsodium-dev libsqlite3-dev
   libcurl4-openssl-dev"
-test_packages="libgtest-dev libgmock-dev libbenchmark-dev xz-utils curl ca-certificates cmd:node=nodejs cmd:npm=npm"
+test_packages="libgtest-dev libgmock-dev libbenchmark-dev xz-utils curl ca-certificates cmd:node=nodejs cmd:npm=npm
+  cmd:prometheus-alertmanager=prometheus-alertmanager"
 trainer_packages="libtorch-dev"
 fuzz_packages="clang-19 libclang-rt-19-dev"
 format_packages="clang-format-19"

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "commands.h"
 #include "open_engine.h"
+#include "serve_alerts.h"
 #include "serve_banner.h"
 #include "serve_config.h"
 #include "serve_signals.h"
@@ -143,13 +144,16 @@ class Service {
       log::warn("serve.admin_key_file_missing",
                 {{"path", key_path().string()}, {"next", "cove apikey new NAME --role admin"}});
     }
+    TRY_ASSIGN(alerts_, AlertCenter::open(values()));
     using Aliases = MetricsRegistry::Aliases;
     const server::GatewayOptions options{
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
-    gateway_ =
-        std::make_unique<server::Gateway>(options, server::GatewayServices{.keys = &*keys_, .sessions = &sessions_});
+    gateway_ = std::make_unique<server::Gateway>(
+        options,
+        server::GatewayServices{
+            .keys = &*keys_, .sessions = &sessions_, .watch = &alerts_->watch(), .webhook = alerts_->webhook()});
     http::ServerOptions listening = server_options(values());
     listening.tls = tls_.context();
     TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
@@ -166,6 +170,7 @@ class Service {
       server_->set_tls(tls);
       gateway_->metrics().set_certificate_end(tls->not_after_s());
     }
+    alerts_->tick(std::time(nullptr));
   }
 
   std::filesystem::path key_path() const { return config_.data / "admin.key"; }
@@ -228,6 +233,7 @@ class Service {
   std::optional<auth::ApiKeys> keys_;
   std::optional<std::string> new_key_;
   auth::Sessions sessions_;
+  std::unique_ptr<AlertCenter> alerts_;
   std::unique_ptr<server::Gateway> gateway_;
   std::unique_ptr<http::Server> server_;
   std::thread io_thread_;

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "server/middleware.h"
+#include "services/anomaly/watch.h"
 
 namespace cove::server {
 
@@ -62,6 +63,8 @@ void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& er
 std::optional<http::Response> Gateway::check_head(http::Request& request) {
   ++in_flight_;
   auto refusal = run_middleware(*this, request);
+  const auth::Identity& identity = context_of(request).identity;
+  if (services_.watch != nullptr && !identity.id.empty()) services_.watch->request(identity.id, identity.name);
   if (refusal) add_id(*refusal, request);
   return refusal;
 }
@@ -86,6 +89,20 @@ http::Response Gateway::refuse(http::Request& request, int status, std::string_v
   return response;
 }
 
+namespace {
+
+// What the anomaly rules want to know of a request that has ended.
+void watch_end(anomaly::Watch& watch, const http::Request& request) {
+  const RequestContext& context = context_of(request);
+  if (context.failed_login) watch.failed_login(*context.failed_login, request.peer);
+  if (!context.identity.id.empty()) {
+    watch.tokens(context.identity.id, context.identity.name,
+                 context.usage.prompt_tokens + context.usage.completion_tokens);
+  }
+}
+
+}  // namespace
+
 void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   const RequestContext& context = context_of(request);
   const std::string_view route = context.route == nullptr ? std::string_view("unmatched") : context.route->path;
@@ -93,6 +110,7 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   const int status = outcome.status == 0 ? 499 : outcome.status;
   --in_flight_;
   metrics_.request_done(route, status);
+  if (services_.watch != nullptr) watch_end(*services_.watch, request);
   if (!outcome.complete) metrics_.request_aborted();
   const double ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - context.arrived).count();

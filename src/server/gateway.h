@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "server/http/server.h"
@@ -15,15 +16,22 @@
 #include "services/auth/authenticator.h"
 #include "services/auth/sessions.h"
 
+namespace cove::anomaly {
+class Watch;
+class Webhook;
+}  // namespace cove::anomaly
+
 namespace cove::server {
 
 struct Route;
 
 // What the gateway uses of services/. They outlive it; a null pointer means that the service is off.
 struct GatewayServices {
-  auth::ApiKeys* keys = nullptr;       // null only with AuthMode::kOff
-  auth::Sessions* sessions = nullptr;  // never null
-  auth::Users* users = nullptr;        // null = nobody signs in with a password
+  auth::ApiKeys* keys = nullptr;              // null only with AuthMode::kOff
+  auth::Sessions* sessions = nullptr;         // never null
+  auth::Users* users = nullptr;               // null = nobody signs in with a password
+  anomaly::Watch* watch = nullptr;            // null = nothing is watched
+  const anomaly::Webhook* webhook = nullptr;  // of the watch, for the metrics
 };
 
 enum class AuthMode : uint8_t { kRequired, kOff };
@@ -42,6 +50,8 @@ struct RequestContext {
   std::chrono::steady_clock::time_point arrived;
   AnswerUsage usage;  // of a generation
   std::string finish_reason;
+  // Set where a sign-in or a credential failed: the account that was named, empty when none was (an API key).
+  std::optional<std::string> failed_login;
 };
 
 class Gateway final : public http::Handler {

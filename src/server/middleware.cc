@@ -171,8 +171,10 @@ Refusal authenticate(Gateway& gateway, Request& request) {
   }
   auto identity = gateway.authenticator().verify(token, std::time(nullptr));
   if (!identity) {
-    if (identity.error().code == ErrorCode::kUnauthenticated)
+    if (identity.error().code == ErrorCode::kUnauthenticated) {
+      context.failed_login = "";
       return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
+    }
     return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
   }
   context.identity = std::move(*identity);

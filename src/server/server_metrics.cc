@@ -2,9 +2,13 @@
 
 #include <array>
 #include <fstream>
+#include <map>
 
 #include <fmt/format.h>
 #include <unistd.h>
+
+#include "services/anomaly/watch.h"
+#include "services/anomaly/webhook.h"
 
 namespace cove::server {
 namespace {
@@ -51,6 +55,24 @@ void ServerMetrics::handshake_ended(std::string_view result) {
 
 void ServerMetrics::set_certificate_end(int64_t not_after_s) {
   registry_.metric(kCertificateEnd).set(static_cast<double>(not_after_s));
+}
+
+void ServerMetrics::read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook) {
+  std::map<anomaly::Rule, double> active;
+  for (const anomaly::Alert& alert : watch.active()) ++active[alert.rule];
+  for (const anomaly::Rule rule : anomaly::kRules) {
+    const auto labels = std::array{anomaly::to_string(rule)};
+    registry_.metric(kAlerts, labels).set(static_cast<double>(watch.raised(rule)));
+    registry_.metric(kAlertsActive, labels).set(active[rule]);
+  }
+  if (webhook == nullptr) return;
+  const anomaly::Webhook::Counts counts = webhook->counts();
+  const auto set = [this](std::string_view result, uint64_t count) {
+    registry_.metric(kWebhook, std::array{result}).set(static_cast<double>(count));
+  };
+  set("delivered", counts.delivered);
+  set("failed", counts.failed_attempts);
+  set("dropped", counts.dropped);
 }
 
 void ServerMetrics::generation_ended(const GenerationReport& report) {

@@ -8,6 +8,11 @@
 #include "server/generation/generation.h"
 #include "server/served_model.h"
 
+namespace cove::anomaly {
+class Watch;
+class Webhook;
+}  // namespace cove::anomaly
+
 namespace cove::server {
 
 class ServerMetrics {
@@ -19,6 +24,8 @@ class ServerMetrics {
   void request_aborted();
   void handshake_ended(std::string_view result);
   void set_certificate_end(int64_t not_after_s);
+  // Takes over what these have counted; `webhook` may be null.
+  void read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook);
   void generation_ended(const GenerationReport& report);
   // Prometheus text. `model` may be null while loading.
   std::string render(const ServedModel* model, size_t connections, MetricsRegistry::Aliases aliases);

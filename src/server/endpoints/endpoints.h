@@ -24,6 +24,8 @@ void metrics(Gateway& gateway, const ExchangePtr& exchange);
 void login_page(Gateway& gateway, const ExchangePtr& exchange);
 void login(Gateway& gateway, const ExchangePtr& exchange);
 void logout(Gateway& gateway, const ExchangePtr& exchange);
+// alerts.cc
+void list_alerts(Gateway& gateway, const ExchangePtr& exchange);
 // pages.cc
 void chat_page(Gateway& gateway, const ExchangePtr& exchange);
 void docs_page(Gateway& gateway, const ExchangePtr& exchange);

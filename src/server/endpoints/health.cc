@@ -67,6 +67,8 @@ void health(Gateway& gateway, const ExchangePtr& exchange) {
 
 void metrics(Gateway& gateway, const ExchangePtr& exchange) {
   const auto model = gateway.model();
+  const GatewayServices& services = gateway.services();
+  if (services.watch != nullptr) gateway.metrics().read_alerts(*services.watch, services.webhook);
   respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
                      .headers = {},
                      .body = gateway.metrics().render(model.get(), gateway.connections(), gateway.options().aliases)});

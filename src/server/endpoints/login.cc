@@ -58,7 +58,10 @@ void login(Gateway& gateway, const ExchangePtr& exchange) {
   if (gateway.options().auth == AuthMode::kOff)
     return respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session({})));
   const auto identity = gateway.keys()->verify(key_of(exchange->request()), std::time(nullptr));
-  if (!identity) return respond(exchange, login_form(401));
+  if (!identity) {
+    context_of(exchange->request()).failed_login = "";
+    return respond(exchange, login_form(401));
+  }
   respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session(*identity)));
 }
 

@@ -139,6 +139,7 @@ struct TestServerOptions {
   AuthMode auth = AuthMode::kRequired;
   std::chrono::microseconds step{200};
   bool with_model = true;
+  anomaly::Watch* watch = nullptr;
 };
 
 class TestServer {
@@ -149,9 +150,12 @@ class TestServer {
     users = std::make_unique<auth::Users>(*database, kCheapPasswords);
     admin_key = keys->create({.name = "admin", .role = auth::Role::kAdmin, .expires_s = {}}, 1)->secret;
     user_key = keys->create({.name = "user", .role = auth::Role::kUser, .expires_s = {}}, 1)->secret;
-    gateway =
-        std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
-                                  GatewayServices{.keys = keys.get(), .sessions = &sessions, .users = users.get()});
+    gateway = std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
+                                        GatewayServices{.keys = keys.get(),
+                                                        .sessions = &sessions,
+                                                        .users = users.get(),
+                                                        .watch = options.watch,
+                                                        .webhook = nullptr});
     if (options.with_model) set_model();
     options.http.port = 0;
     auto created = http::Server::create(options.http, *gateway);
