@@ -44,8 +44,10 @@ export function trustedCertificate(url) {
 }
 export const tlsEnvironment = (folder) => ({ COVE_SERVER_TLS_CERT: join(folder, "cert.pem"), COVE_SERVER_TLS_KEY: join(folder, "key.pem") });
 
+const alarming = /Sanitizer|runtime error:|LeakSanitizer|^[^ ]+ error |CHECK failed/;
+
 export class Server {
-  // extra: { args, env, model, data, doNotWait }
+  // extra: { args, env, model, data, doNotWait, logBytesMax }
   static async start(extra = {}) {
     const server = new Server();
     const model = extra.model ?? chooseModel();
@@ -55,7 +57,12 @@ export class Server {
     server.process = spawn(binary, args, { env: { ...process.env, ...extra.env }, stdio: ["ignore", "pipe", "pipe"] });
     server.exited = new Promise((resolve) => server.process.on("exit", (code, signal) => resolve(code ?? signal)));
     server.process.stdout.on("data", (text) => (server.output += text));
-    server.process.stderr.on("data", (text) => (server.errors += text));
+    server.alarms = [];  // what must never be logged, kept although the log may be cut
+    server.process.stderr.on("data", (text) => {
+      server.errors += text;
+      for (const line of String(text).split("\n")) if (alarming.test(line)) server.alarms.push(line);
+      if (server.errors.length > (extra.logBytesMax ?? Infinity)) server.errors = server.errors.slice(-extra.logBytesMax / 2);
+    });
     await server.until(() => /listening on (\S+),/.test(server.errors));
     server.url = /listening on (\S+),/.exec(server.errors)[1];
     if (!extra.doNotWait) await server.ready();
@@ -94,6 +101,13 @@ export class Server {
     const text = await (await this.get("/metrics")).text();
     const line = text.split("\n").find((l) => l.startsWith(name + " "));
     return line === undefined ? undefined : Number(line.split(" ")[1]);
+  }
+  // Every series of one name: [{ labels: { route: "..." }, value }].
+  async series(name) {
+    const text = await (await this.get("/metrics")).text();
+    const lines = [...text.matchAll(new RegExp(`^${name}\\{(.*)\\} (\\S+)$`, "gm"))];
+    return lines.map(([, labels, value]) => ({
+      labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, text]) => [key, text])), value: Number(value) }));
   }
 
   async stop(signal = "SIGTERM") {
