@@ -8,7 +8,7 @@ import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { Server } from "./server.mjs";
+import { Server, cove } from "./server.mjs";
 
 const scratch = mkdtempSync(join(tmpdir(), "cove-e2e-alerts-"));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -81,10 +81,7 @@ test("Alertmanager shows the alert", async (t) => {
 });
 
 test("what is wrong with the webhook's configuration is said at the start", () => {
-  const run = (env) => {
-    const binary = process.env.COVE_BIN ?? "build/release/cove";
-    return spawnSync(binary, ["serve", "--port", "0", "--data", join(scratch, "data")], { encoding: "utf8", env: { ...process.env, ...env }, timeout: 30_000 });
-  };
+  const run = (env) => cove(["serve", "--port", "0", "--data", join(scratch, "data")], env);
   writeFileSync(join(scratch, "open"), "0123456789abcdef0123", { mode: 0o644 });
   writeFileSync(join(scratch, "short"), "short\n", { mode: 0o600 });
   const url = { COVE_ANOMALY_WEBHOOK: "http://127.0.0.1:1/" };
