@@ -11,6 +11,8 @@ pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(sodium REQUIRED IMPORTED_TARGET libsodium)
 pkg_check_modules(sqlite3 REQUIRED IMPORTED_TARGET sqlite3)
+pkg_check_modules(lua REQUIRED IMPORTED_TARGET lua5.4)
+pkg_check_modules(hyperscan IMPORTED_TARGET libhs)  # x86 only
 if(COVE_TESTS)
   find_package(GTest REQUIRED)
   find_package(benchmark REQUIRED)

@@ -7,13 +7,16 @@ say() { "$here/say.sh" "$@"; }
 
 build_packages="g++ cmake ninja-build pkg-config ccache mold libfmt-dev libspdlog-dev libcli11-dev libexpected-dev
   libBOOST-dev libboost-jsonBOOST-dev libssl-dev libyaml-cpp-dev libpcre2-dev libutf8proc-dev libsodium-dev libsqlite3-dev
-  libcurl4-openssl-dev"
+  libcurl4-openssl-dev liblua5.4-dev"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev xz-utils curl ca-certificates cmd:node=nodejs cmd:npm=npm
   cmd:prometheus-alertmanager=prometheus-alertmanager"
 trainer_packages="libtorch-dev"
 fuzz_packages="clang-19 libclang-rt-19-dev"
 format_packages="clang-format-19"
 tidy_packages="clang-tidy-19"
+
+# Hyperscan is made for x86 only; elsewhere the word filter has an automaton of its own.
+[ "$(dpkg --print-architecture 2>/dev/null)" = amd64 ] && build_packages="$build_packages libhyperscan-dev"
 
 system=$(. /etc/os-release 2>/dev/null && echo "${ID:-unknown} ${VERSION_ID:-}")
 case "$system" in

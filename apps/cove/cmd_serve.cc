@@ -15,6 +15,7 @@
 #include "serve_alerts.h"
 #include "serve_banner.h"
 #include "serve_config.h"
+#include "serve_plugins.h"
 #include "serve_signals.h"
 #include "serve_tls.h"
 #include "server/gateway.h"
@@ -145,15 +146,18 @@ class Service {
                 {{"path", key_path().string()}, {"next", "cove apikey new NAME --role admin"}});
     }
     TRY_ASSIGN(alerts_, AlertCenter::open(values()));
+    TRY_ASSIGN(plugins_, open_plugins(values()));
     using Aliases = MetricsRegistry::Aliases;
     const server::GatewayOptions options{
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
     gateway_ = std::make_unique<server::Gateway>(
-        options,
-        server::GatewayServices{
-            .keys = &*keys_, .sessions = &sessions_, .watch = &alerts_->watch(), .webhook = alerts_->webhook()});
+        options, server::GatewayServices{.keys = &*keys_,
+                                         .sessions = &sessions_,
+                                         .watch = &alerts_->watch(),
+                                         .webhook = alerts_->webhook(),
+                                         .plugins = plugins_.get()});
     http::ServerOptions listening = server_options(values());
     listening.tls = tls_.context();
     TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
@@ -234,6 +238,7 @@ class Service {
   std::optional<std::string> new_key_;
   auth::Sessions sessions_;
   std::unique_ptr<AlertCenter> alerts_;
+  std::unique_ptr<plugins::PluginSet> plugins_;
   std::unique_ptr<server::Gateway> gateway_;
   std::unique_ptr<http::Server> server_;
   std::thread io_thread_;

@@ -28,6 +28,9 @@ int edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// A key of the maps in a list: "plugins[].name".
+bool is_item_key(const ConfigKey& key) { return key.path.find("[].") != std::string_view::npos; }
+
 // The known key that `path` most likely meant: its last part counts most, so that a key put in the wrong section is
 // found.
 std::string nearest_path(std::span<const ConfigKey> schema, std::string_view path) {
@@ -35,6 +38,7 @@ std::string nearest_path(std::span<const ConfigKey> schema, std::string_view pat
   std::string best;
   int best_score = 1 << 30;
   for (const ConfigKey& key : schema) {
+    if (is_item_key(key)) continue;
     const int score = edit_distance(key.path, path) + 2 * edit_distance(leaf(key.path), leaf(path));
     if (score < best_score) {
       best_score = score;
@@ -70,6 +74,7 @@ std::string_view type_name(ConfigType type) {
     case ConfigType::kNumber: return "a number";
     case ConfigType::kBoolean: return "true or false";
     case ConfigType::kList: return "a list";
+    case ConfigType::kMaps: return "a list of maps, such as [{name: a}]";
   }
   return "?";
 }
@@ -88,7 +93,8 @@ bool has_type(const json::value& value, ConfigType type) {
     case ConfigType::kInteger: return value.is_int64();
     case ConfigType::kNumber: return value.is_number();
     case ConfigType::kBoolean: return value.is_bool();
-    case ConfigType::kList: return value.is_array();
+    case ConfigType::kList:
+    case ConfigType::kMaps: return value.is_array();
   }
   return false;
 }
@@ -120,7 +126,7 @@ Status flatten(std::span<const ConfigKey> schema, std::string_view where, const 
   for (const auto& member : object) {
     const std::string path = prefix + std::string(member.key());
     const auto key = std::ranges::find(schema, std::string_view(path), &ConfigKey::path);
-    if (key != schema.end()) {
+    if (key != schema.end() && !is_item_key(*key)) {
       out.emplace_back(&*key, member.value());
       continue;
     }
@@ -141,7 +147,7 @@ Status flatten(std::span<const ConfigKey> schema, std::string_view where, const 
 
 json::value parse_text(const ConfigKey& key, std::string_view text) {
   if (key.type == ConfigType::kString) return json::value(json::string(text));
-  if (key.type != ConfigType::kList) return parse_yaml_scalar(text);
+  if (key.type != ConfigType::kList && key.type != ConfigType::kMaps) return parse_yaml_scalar(text);
   if (text.starts_with('[')) {
     auto parsed = parse_yaml(text);
     return parsed ? *parsed : json::value(nullptr);
@@ -194,7 +200,7 @@ Result<std::vector<Assignment>> read_environment(std::span<const ConfigKey> sche
   for (const auto& [name, text] : sources.environment) {
     const auto key =
         std::ranges::find_if(schema, [&](const ConfigKey& k) { return config_environment_name(k.path) == name; });
-    if (key != schema.end()) {
+    if (key != schema.end() && !is_item_key(*key)) {
       out.emplace_back(&*key, parse_text(*key, text));
     } else if (names_known_section(schema, name)) {
       std::string path = name.substr(5);
@@ -208,15 +214,62 @@ Result<std::vector<Assignment>> read_environment(std::span<const ConfigKey> sche
 
 }  // namespace
 
+// `prefix` stands before the key's path in messages: "plugins[0].".
+Status Config::assign(std::span<const ConfigKey> schema, std::string_view where, const std::string& prefix,
+                      const Assignment& assignment, Value::Origin origin) {
+  const ConfigKey& key = *assignment.first;
+  const std::string name = prefix + std::string(key.path);
+  ConfigKey named = key;
+  named.path = name;
+  TRY_ASSIGN(auto checked, check_value(where, named, assignment.second));
+  Value value{.type = key.type, .text = std::move(checked.first), .value = std::move(checked.second), .origin = origin};
+  if (key.type == ConfigType::kMaps) {
+    TRY_ASSIGN(value.maps, read_maps(schema, where, key, value.value.get_array()));
+  }
+  values_.insert_or_assign(std::string(key.path), std::move(value));
+  return {};
+}
+
+Result<std::vector<Config>> Config::read_maps(std::span<const ConfigKey> schema, std::string_view where,
+                                              const ConfigKey& key, const json::array& items) {
+  const std::string begin = std::string(key.path) + "[].";
+  std::vector<ConfigKey> item_schema;
+  for (const ConfigKey& known : schema) {
+    if (!known.path.starts_with(begin)) continue;
+    item_schema.push_back(known);
+    item_schema.back().path.remove_prefix(begin.size());
+  }
+  std::vector<Config> out;
+  for (size_t i = 0; i < items.size(); ++i) {
+    const std::string prefix = fmt::format("{}[{}].", key.path, i);
+    const json::object* object = items[i].if_object();
+    if (object == nullptr) {
+      return invalid_argument(fmt::format("{}: {}[{}] must be a map, such as {{name: a}}", where, key.path, i));
+    }
+    Config item;
+    for (const ConfigKey& known : item_schema)
+      TRY(item.assign({}, "default", prefix, {&known, parse_text(known, known.initial)}, Value::Origin::kDefault));
+    for (const auto& member : *object) {
+      const auto known = std::ranges::find(item_schema, std::string_view(member.key()), &ConfigKey::path);
+      if (known == item_schema.end()) {
+        return invalid_argument(fmt::format("{}: unknown key '{}{}'; did you mean '{}{}'?", where, prefix,
+                                            std::string_view(member.key()), prefix,
+                                            nearest_path(item_schema, member.key())));
+      }
+      TRY(item.assign({}, where, prefix, {&*known, member.value()}, Value::Origin::kSet));
+    }
+    out.push_back(std::move(item));
+  }
+  return out;
+}
+
 Result<Config> Config::load(std::span<const ConfigKey> schema, const ConfigSources& sources) {
   Config config;
-  const auto assign = [&](std::string_view where, const ConfigKey& key, json::value value) -> Status {
-    TRY_ASSIGN(auto checked, check_value(where, key, std::move(value)));
-    config.values_.insert_or_assign(std::string(key.path),
-                                    Value{key.type, std::move(checked.first), std::move(checked.second)});
-    return {};
-  };
-  for (const ConfigKey& key : schema) TRY(assign("default", key, parse_text(key, key.initial)));
+  using Origin = Value::Origin;
+  for (const ConfigKey& key : schema) {
+    if (is_item_key(key)) continue;
+    TRY(config.assign(schema, "default", "", {&key, parse_text(key, key.initial)}, Origin::kDefault));
+  }
 
   auto document = parse_yaml(sources.yaml);
   if (!document) return with_context(document.error(), sources.yaml_name);
@@ -226,15 +279,15 @@ Result<Config> Config::load(std::span<const ConfigKey> schema, const ConfigSourc
   } else if (!document->is_null()) {
     return invalid_argument(fmt::format("{}: must hold sections such as 'server:'", sources.yaml_name));
   }
-  for (auto& [key, value] : file_values) TRY(assign(sources.yaml_name, *key, std::move(value)));
+  for (const Assignment& one : file_values) TRY(config.assign(schema, sources.yaml_name, "", one, Origin::kSet));
 
   TRY_ASSIGN(auto environment_values, read_environment(schema, sources));
-  for (auto& [key, value] : environment_values) TRY(assign("environment", *key, std::move(value)));
+  for (const Assignment& one : environment_values) TRY(config.assign(schema, "environment", "", one, Origin::kSet));
 
   for (const auto& [path, text] : sources.flags) {
     const auto key = std::ranges::find(schema, std::string_view(path), &ConfigKey::path);
     COVE_CHECK_MSG(key != schema.end(), path);
-    TRY(assign("command line", *key, parse_text(*key, text)));
+    TRY(config.assign(schema, "command line", "", {&*key, parse_text(*key, text)}, Origin::kSet));
   }
   return config;
 }
@@ -249,5 +302,15 @@ const std::string& Config::string(std::string_view path) const { return at(path,
 int64_t Config::integer(std::string_view path) const { return at(path, ConfigType::kInteger).value.as_int64(); }
 double Config::number(std::string_view path) const { return at(path, ConfigType::kNumber).value.to_number<double>(); }
 bool Config::boolean(std::string_view path) const { return at(path, ConfigType::kBoolean).value.as_bool(); }
+std::vector<std::string> Config::list(std::string_view path) const {
+  std::vector<std::string> out;
+  for (const json::value& item : at(path, ConfigType::kList).value.as_array()) out.push_back(value_text(item));
+  return out;
+}
+const std::vector<Config>& Config::maps(std::string_view path) const { return at(path, ConfigType::kMaps).maps; }
+bool Config::has(std::string_view path) const {
+  const auto found = values_.find(path);
+  return found != values_.end() && found->second.origin == Value::Origin::kSet;
+}
 
 }  // namespace cove

@@ -15,9 +15,10 @@
 
 namespace cove {
 
-enum class ConfigType : uint8_t { kString, kInteger, kNumber, kBoolean, kList };
+enum class ConfigType : uint8_t { kString, kInteger, kNumber, kBoolean, kList, kMaps };
 
-// One key. `range` is "MIN..MAX" for numbers, "a|b|c" for strings, empty for anything. `available` lists the values
+// One key. The keys of the maps in a list of maps, "plugins", are those that begin with "plugins[]."; they stand in the
+// file only. `range` is "MIN..MAX" for numbers, "a|b|c" for strings, empty for anything. `available` lists the values
 // that this version can do, as "a|b" or "prefix*"; empty = all of the range, "-" = only the default. What is in the
 // range but not available is refused as "not available in this version", so that no setting is ever silently ignored;
 // the default always passes.
@@ -48,13 +49,26 @@ class Config {
   int64_t integer(std::string_view path) const;
   double number(std::string_view path) const;
   bool boolean(std::string_view path) const;
+  // kList, its items as text.
+  std::vector<std::string> list(std::string_view path) const;
+  // kMaps: one Config each, whose paths are what stands behind "plugins[].".
+  const std::vector<Config>& maps(std::string_view path) const;
+  // Whether the key was set, rather than left to its default.
+  bool has(std::string_view path) const;
 
  private:
   struct Value {
     ConfigType type;
     std::string text;
     json::value value;
+    enum class Origin : uint8_t { kDefault, kSet } origin = Origin::kDefault;
+    std::vector<Config> maps{};  // kMaps
   };
+  using Assignment = std::pair<const ConfigKey*, json::value>;
+  Status assign(std::span<const ConfigKey> schema, std::string_view where, const std::string& prefix,
+                const Assignment& assignment, Value::Origin origin);
+  static Result<std::vector<Config>> read_maps(std::span<const ConfigKey> schema, std::string_view where,
+                                               const ConfigKey& key, const json::array& items);
   const Value& at(std::string_view path, ConfigType type) const;
   std::map<std::string, Value, std::less<>> values_;
 };

@@ -81,12 +81,37 @@ TEST(Config, wrong_types_and_ranges_name_the_key) {
 
 TEST(Config, features_that_do_not_exist_yet_are_refused) {
   for (const char* yaml :
-       {"auth: {jwt: {issuer: x}}", "plugins: [a]", "cluster: {etcd: [a]}", "cache: {semantic: {enabled: true}}",
+       {"auth: {jwt: {issuer: x}}", "cluster: {etcd: [a]}", "cache: {semantic: {enabled: true}}",
         "backup: {at: '04:00'}", "engine: {upstreams: [a]}", "telemetry: {otlp: 'http://x'}",
         "storage: {url: 'postgres://x'}", "limits: {requests_per_minute: 5}", "auth: {allow_ips: [10.0.0.1]}",
         "audit: {prompts: full}"}) {
     EXPECT_NE(error_of(load(yaml)).find("is not available in this version"), std::string::npos) << yaml;
   }
+}
+
+TEST(Config, lists_of_maps_are_checked_like_sections) {
+  const auto config = load("plugins:\n- {name: a, type: mask, stages: [prompt, answer], timeout_ms: 5}\n- {name: b}\n");
+  ASSERT_TRUE(config) << config.error().message;
+  const std::vector<Config>& maps = config->maps("plugins");
+  ASSERT_EQ(maps.size(), 2U);
+  EXPECT_EQ(maps[0].string("type"), "mask");
+  EXPECT_EQ(maps[0].list("stages"), (std::vector<std::string>{"prompt", "answer"}));
+  EXPECT_EQ(maps[0].integer("timeout_ms"), 5);
+  EXPECT_EQ(maps[1].string("type"), "words");
+  EXPECT_EQ(maps[1].integer("timeout_ms"), 1000);
+  EXPECT_TRUE(maps[0].has("type"));
+  EXPECT_FALSE(maps[1].has("type"));
+  EXPECT_TRUE(load("plugins: []")->maps("plugins").empty());
+
+  EXPECT_EQ(error_of(load("plugins: [{nam: a}]")),
+            "cove.yaml: unknown key 'plugins[0].nam'; did you mean 'plugins[0].name'?");
+  EXPECT_EQ(error_of(load("plugins: [{name: a}, b]")), "cove.yaml: plugins[1] must be a map, such as {name: a}");
+  EXPECT_EQ(error_of(load("plugins: [{on_error: x}]")),
+            "cove.yaml: plugins[0].on_error: 'x' must be one of refuse, skip");
+  EXPECT_NE(error_of(load("plugins: {name: a}")).find("must be a list of maps"), std::string::npos);
+  const auto environment = load("", {{"COVE_PLUGINS", "[{name: c, type: mask}]"}});
+  ASSERT_TRUE(environment) << environment.error().message;
+  EXPECT_EQ(environment->maps("plugins")[0].string("name"), "c");
 }
 
 TEST(Config, every_key_is_documented) {

@@ -16,6 +16,8 @@ Gateway::Gateway(const GatewayOptions& options, const GatewayServices& services)
       work_(options.work) {
   COVE_CHECK(services.keys != nullptr || options.auth == AuthMode::kOff);
   COVE_CHECK(services.sessions != nullptr);
+  const bool may_wait = services.plugins != nullptr && services.plugins->pace() == plugins::Pace::kMayWait;
+  if (may_wait) plugin_work_ = std::make_unique<WorkQueue>(options.plugin_work);
 }
 
 void Gateway::set_model(std::shared_ptr<const ServedModel> model) {

@@ -15,6 +15,7 @@
 #include "server/work_queue.h"
 #include "services/auth/authenticator.h"
 #include "services/auth/sessions.h"
+#include "services/plugins/plugin_set.h"
 
 namespace cove::anomaly {
 class Watch;
@@ -32,6 +33,7 @@ struct GatewayServices {
   auth::Users* users = nullptr;               // null = nobody signs in with a password
   anomaly::Watch* watch = nullptr;            // null = nothing is watched
   const anomaly::Webhook* webhook = nullptr;  // of the watch, for the metrics
+  const plugins::PluginSet* plugins = nullptr;
 };
 
 enum class AuthMode : uint8_t { kRequired, kOff };
@@ -40,6 +42,7 @@ struct GatewayOptions {
   AuthMode auth = AuthMode::kRequired;
   MetricsRegistry::Aliases aliases = MetricsRegistry::Aliases::kHide;
   WorkQueueOptions work;
+  WorkQueueOptions plugin_work{.threads = 8, .tasks_max = 4096};
 };
 
 // What is known of one request, from its head to its end.
@@ -52,6 +55,7 @@ struct RequestContext {
   std::string finish_reason;
   // Set where a sign-in or a credential failed: the account that was named, empty when none was (an API key).
   std::optional<std::string> failed_login;
+  plugins::PluginNotes plugin_notes;  // what plugins did, to the prompt and to the answer
 };
 
 class Gateway final : public http::Handler {
@@ -81,6 +85,9 @@ class Gateway final : public http::Handler {
   auth::Sessions& sessions() { return *services_.sessions; }
   ServerMetrics& metrics() { return metrics_; }
   WorkQueue& work() { return work_; }
+  // For what plugins do that may wait (scripts, hooks): they must not hold up the parsing of others' requests. Null
+  // when no plugin may.
+  WorkQueue* plugin_work() { return plugin_work_.get(); }
   std::shared_ptr<const ServedModel> model() const;
   engine::Health health() const;
   size_t connections() const { return http_server_ == nullptr ? 0 : http_server_->connections(); }
@@ -97,7 +104,8 @@ class Gateway final : public http::Handler {
   int64_t handshakes_unlogged_ = 0;                         // I/O thread
   mutable std::mutex mutex_;                                // guards model_
   std::shared_ptr<const ServedModel> model_;
-  WorkQueue work_;  // last: its tasks use the rest
+  WorkQueue work_;  // last, with the next: their tasks use the rest
+  std::unique_ptr<WorkQueue> plugin_work_;
 };
 
 // The request's context; made by the first middleware.

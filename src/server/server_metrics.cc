@@ -85,6 +85,13 @@ void ServerMetrics::generation_ended(const GenerationReport& report) {
   registry_.metric(kFinished, std::array{reason}).add();
 }
 
+void ServerMetrics::plugins_acted(const plugins::PluginNotes& notes) {
+  for (const plugins::PluginNote& note : notes) {
+    const std::array labels{std::string_view(note.plugin), std::string_view(note.action)};
+    registry_.metric(kPluginActions, labels).add(static_cast<double>(note.count));
+  }
+}
+
 void ServerMetrics::read_engine(const ServedModel& model) {
   const engine::Stats stats = model.engine->stats();
   const engine::ModelInfo& info = model.engine->model();

@@ -27,6 +27,7 @@ class ServerMetrics {
   // Takes over what these have counted; `webhook` may be null.
   void read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook);
   void generation_ended(const GenerationReport& report);
+  void plugins_acted(const plugins::PluginNotes& notes);
   // Prometheus text. `model` may be null while loading.
   std::string render(const ServedModel* model, size_t connections, MetricsRegistry::Aliases aliases);
 

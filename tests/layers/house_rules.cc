@@ -90,6 +90,11 @@ const std::vector<Room>& rooms() {
       {"spdlog/", {"src/base"}, "logging goes through base/log.h"},
       {"sqlite3.h", {"src/storage"}, "SQL stays in src/storage"},
       {"curl/", {"src/services/outbound"}, "requests to other machines go through services/outbound"},
+      {"hs/", {"src/services/plugins/words"}, "Hyperscan stays in src/services/plugins/words"},
+      {"lua.h", {"src/services/plugins/lua"}, "Lua stays in src/services/plugins/lua"},
+      {"dlfcn.h",
+       {"src/services/plugins/native", "src/backends/cuda", "src/base/nvml.cc"},
+       "loading code at run time is kept in few places"},
       {"pcre2.h", {"src/text"}, "PCRE2 stays in src/text"},
   };
   return kRooms;

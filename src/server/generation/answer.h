@@ -3,9 +3,12 @@
 // and completion_answer; driven by generation.cc on the I/O thread.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "engine/api/engine.h"
+#include "server/dto/api_error.h"
+#include "services/plugins/notes.h"
 
 namespace cove::server {
 
@@ -37,6 +40,11 @@ class Answer {
   // All choices have finished: the stream's last bytes, or the body.
   virtual std::string end() = 0;
   virtual const AnswerUsage& usage() const = 0;
+  // A plugin has ended this choice early: the engine need not go on with it.
+  virtual bool blocked(size_t choice) const = 0;
+  // Set when a plugin failed: the request ends with this error.
+  virtual const std::optional<ApiError>& failure() const = 0;
+  virtual const plugins::PluginNotes& plugin_notes() const = 0;
 };
 
 // "usage":{...} with every detail that clients may read.
@@ -45,6 +53,7 @@ std::string_view finish_name(engine::FinishReason reason);
 // `{"id":"...","object":"...","created":1,"model":"...","system_fingerprint":"..."`
 std::string answer_head(const AnswerIdentity& identity, std::string_view object);
 
+inline constexpr std::string_view kBlockedFinish = "content_filter";
 inline constexpr std::string_view kStreamDone = "data: [DONE]\n\n";
 
 }  // namespace cove::server

@@ -5,6 +5,7 @@
 
 #include "server/dto/json_text.h"
 #include "server/generation/chat_choice.h"
+#include "server/generation/output_filter.h"
 #include "services/auth/random_token.h"
 
 namespace cove::server {
@@ -50,7 +51,8 @@ class ChatAnswer final : public Answer {
  public:
   ChatAnswer(const ServedModel& model, ChatAnswerOptions options)
       : options_(std::move(options)),
-        head_(answer_head(options_.identity, streamed() ? "chat.completion.chunk" : "chat.completion")) {
+        head_(answer_head(options_.identity, streamed() ? "chat.completion.chunk" : "chat.completion")),
+        filter_(std::move(options_.plugins), options_.choices) {
     const ChatChoiceOptions choice_options{
         .start = options_.start, .think_close_token = model.think_close_token, .parse_tool_calls = options_.tools};
     for (size_t i = 0; i < options_.choices; ++i)
@@ -70,18 +72,25 @@ class ChatAnswer final : public Answer {
 
   std::string on_output(size_t index, const engine::Output& output) override {
     std::string out;
-    for (ChatPiece& piece : choices_[index].parsed.push(output)) emit(index, piece, out);
+    std::vector<ChatPiece> pieces = choices_[index].parsed.push(output);
+    if (!options_.reasoning.include) drop_reasoning(pieces);
+    filter_.push(index, pieces);
+    for (ChatPiece& piece : pieces) emit(index, piece, out);
     return out;
   }
 
   std::string on_finish(size_t index, const engine::Finish& finish) override {
     Choice& choice = choices_[index];
     std::string out;
-    for (ChatPiece& piece : choice.parsed.finish()) emit(index, piece, out);
+    std::vector<ChatPiece> pieces = choice.parsed.finish();
+    if (!options_.reasoning.include) drop_reasoning(pieces);
+    filter_.finish(index, pieces);
+    for (ChatPiece& piece : pieces) emit(index, piece, out);
     choice.finished = true;
     choice.usage = finish.usage;
     const bool called = choice.tool_calls > 0 && finish.reason == engine::FinishReason::kStop;
     choice.finish_reason = called ? "tool_calls" : finish_name(finish.reason);
+    if (filter_.blocked(index)) choice.finish_reason = kBlockedFinish;
     add_usage(choice);
     if (streamed()) {
       begin_chunk(out, index);
@@ -92,6 +101,9 @@ class ChatAnswer final : public Answer {
 
   std::string end() override { return streamed() ? stream_end() : whole_body(); }
   const AnswerUsage& usage() const override { return usage_; }
+  bool blocked(size_t choice) const override { return filter_.blocked(choice); }
+  const std::optional<ApiError>& failure() const override { return filter_.failure(); }
+  const plugins::PluginNotes& plugin_notes() const override { return filter_.notes(); }
 
  private:
   bool streamed() const { return options_.delivery == Delivery::kStream; }
@@ -122,7 +134,6 @@ class ChatAnswer final : public Answer {
 
   void emit(size_t index, ChatPiece& piece, std::string& out) {
     Choice& choice = choices_[index];
-    if (piece.kind == ChatPiece::Kind::kReasoning && !options_.reasoning.include) return;
     if (!streamed()) return collect(choice, piece);
     begin_chunk(out, index);
     switch (piece.kind) {
@@ -146,6 +157,10 @@ class ChatAnswer final : public Answer {
     if (!options_.reasoning.alias) return;
     out += R"(,"reasoning":)";
     append_json_string(out, text);
+  }
+
+  static void drop_reasoning(std::vector<ChatPiece>& pieces) {
+    std::erase_if(pieces, [](const ChatPiece& piece) { return piece.kind == ChatPiece::Kind::kReasoning; });
   }
 
   static void collect(Choice& choice, ChatPiece& piece) {
@@ -222,6 +237,7 @@ class ChatAnswer final : public Answer {
   ChatAnswerOptions options_;
   std::string head_;
   std::vector<Choice> choices_;
+  OutputFilter filter_;
   AnswerUsage usage_;
 };
 

@@ -6,6 +6,7 @@
 #include "server/dto/chat_request.h"
 #include "server/generation/answer.h"
 #include "server/served_model.h"
+#include "services/plugins/plugin_set.h"
 
 namespace cove::server {
 
@@ -18,6 +19,7 @@ struct ChatAnswerOptions {
   bool include_usage = false;
   bool logprobs = false;
   bool tools = false;
+  std::shared_ptr<plugins::PluginRun> plugins{};  // null = none
 };
 
 std::unique_ptr<Answer> make_chat_answer(const ServedModel& model, ChatAnswerOptions options);

@@ -4,6 +4,7 @@
 
 #include "server/dto/json_text.h"
 #include "server/generation/logprob_text.h"
+#include "server/generation/output_filter.h"
 
 namespace cove::server {
 namespace {
@@ -17,7 +18,9 @@ struct Choice {
 class CompletionAnswer final : public Answer {
  public:
   CompletionAnswer(const ServedModel& model, CompletionAnswerOptions options)
-      : options_(std::move(options)), head_(answer_head(options_.identity, "text_completion")) {
+      : options_(std::move(options)),
+        head_(answer_head(options_.identity, "text_completion")),
+        filter_(std::move(options_.plugins), options_.choices) {
     for (size_t i = 0; i < options_.choices; ++i) choices_.push_back({CompletionLogprobs(*model.tokenizer), {}, {}});
   }
 
@@ -26,24 +29,23 @@ class CompletionAnswer final : public Answer {
   std::string on_output(size_t index, const engine::Output& output) override {
     Choice& choice = choices_[index];
     for (const engine::Logprob& logprob : output.logprobs) choice.logprobs.add(logprob);
-    if (!streamed()) {
-      choice.text += output.text;
-      return {};
-    }
-    std::string out;
-    if (!output.text.empty()) append_chunk(out, index, output.text);
-    return out;
+    std::vector<ChatPiece> pieces;
+    if (!output.text.empty()) pieces.push_back({ChatPiece::Kind::kContent, output.text, {}});
+    filter_.push(index, pieces);
+    return emit(index, pieces);
   }
 
   std::string on_finish(size_t index, const engine::Finish& finish) override {
     Choice& choice = choices_[index];
-    choice.finish_reason = finish_name(finish.reason);
+    std::vector<ChatPiece> pieces;
+    filter_.finish(index, pieces);
+    std::string out = emit(index, pieces);
+    choice.finish_reason = filter_.blocked(index) ? kBlockedFinish : finish_name(finish.reason);
     if (index % options_.choices_per_prompt == 0) {
       usage_.prompt_tokens += finish.usage.prompt_tokens;
       usage_.cached_tokens += finish.usage.cached_tokens;
     }
     usage_.completion_tokens += finish.usage.completion_tokens;
-    std::string out;
     if (streamed()) append_chunk(out, index, {});
     return out;
   }
@@ -71,9 +73,24 @@ class CompletionAnswer final : public Answer {
   }
 
   const AnswerUsage& usage() const override { return usage_; }
+  bool blocked(size_t choice) const override { return filter_.blocked(choice); }
+  const std::optional<ApiError>& failure() const override { return filter_.failure(); }
+  const plugins::PluginNotes& plugin_notes() const override { return filter_.notes(); }
 
  private:
   bool streamed() const { return options_.delivery == Delivery::kStream; }
+
+  std::string emit(size_t index, const std::vector<ChatPiece>& pieces) {
+    std::string out;
+    for (const ChatPiece& piece : pieces) {
+      if (streamed()) {
+        append_chunk(out, index, piece.text);
+      } else {
+        choices_[index].text += piece.text;
+      }
+    }
+    return out;
+  }
 
   void append_choice(std::string& out, size_t index, std::string_view text) {
     Choice& choice = choices_[index];
@@ -101,6 +118,7 @@ class CompletionAnswer final : public Answer {
   CompletionAnswerOptions options_;
   std::string head_;
   std::vector<Choice> choices_;
+  OutputFilter filter_;
   AnswerUsage usage_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "server/generation/answer.h"
 #include "server/served_model.h"
+#include "services/plugins/plugin_set.h"
 
 namespace cove::server {
 
@@ -15,6 +16,7 @@ struct CompletionAnswerOptions {
   size_t choices_per_prompt = 1;  // n
   bool include_usage = false;
   bool logprobs = false;
+  std::shared_ptr<plugins::PluginRun> plugins{};  // null = none
 };
 
 std::unique_ptr<Answer> make_completion_answer(const ServedModel& model, CompletionAnswerOptions options);

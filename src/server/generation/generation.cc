@@ -86,38 +86,89 @@ void Generation::drain() {
     events.swap(inbox_);
     drain_posted_ = false;
   }
+  if (over_) return;
+  for (const Event& event : events) note_time(event);
+  if (start_.answer_work == nullptr) {
+    Step step = make_step(events);
+    return apply(step);
+  }
+  unworked_.insert(unworked_.end(), std::make_move_iterator(events.begin()), std::make_move_iterator(events.end()));
+  if (!working_) start_work();
+}
+
+void Generation::note_time(const Event& event) {
+  if (event.finish) return;
+  const bool first = first_output_ == Clock::time_point{};
+  last_output_ = event.time;
+  if (first) first_output_ = last_output_;
+  tokens_after_first_ += static_cast<int64_t>(event.output.tokens.size()) - (first ? 1 : 0);
+}
+
+// One task at a time: what comes meanwhile waits for the next.
+void Generation::start_work() {
+  working_ = true;
+  const auto events = std::make_shared<std::vector<Event>>(std::exchange(unworked_, {}));
+  const bool taken = start_.answer_work->try_push([self = shared_from_this(), events] {
+    const auto step = std::make_shared<Step>(self->make_step(*events));
+    self->start_.exchange->post([self, step] {
+      self->working_ = false;
+      if (self->over_) return;
+      self->apply(*step);
+      if (!self->over_ && !self->unworked_.empty()) self->start_work();
+    });
+  });
+  if (!taken) fail({ApiErrorKind::kQueueFull, "too many answers wait for plugins; try again in a moment", {}});
+}
+
+Generation::Step Generation::make_step(std::vector<Event>& events) {
+  Step step;
   for (Event& event : events) {
-    if (over_) return;
-    handle(event);
+    handle(event, step);
+    if (step.failure) break;
+  }
+  step.complete = !step.failure && finished_ == start_.requests.size();
+  if (step.complete) step.bytes += start_.answer->end();
+  step.usage = start_.answer->usage();
+  step.plugin_notes = start_.answer->plugin_notes();
+  return step;
+}
+
+void Generation::handle(Event& event, Step& step) {
+  Answer& answer = *start_.answer;
+  const size_t choice = event.choice;
+  blocked_.resize(start_.requests.size());
+  if (!event.finish) {
+    step.bytes += answer.on_output(choice, event.output);
+  } else if (event.finish->reason == engine::FinishReason::kError) {
+    step.failure = from_error(event.finish->error);
+  } else if (event.finish->reason == engine::FinishReason::kCancelled && !blocked_[choice]) {
+    step.failure = ApiError{ApiErrorKind::kDraining, "the server stopped before the answer was complete", {}};
+  } else {
+    step.bytes += answer.on_finish(choice, *event.finish);
+    step.finish_reason = answer.blocked(choice) ? kBlockedFinish : finish_name(event.finish->reason);
+    ++finished_;
+  }
+  if (!step.failure && answer.failure()) step.failure = answer.failure();
+  if (answer.blocked(choice) && !blocked_[choice]) {
+    blocked_[choice] = true;
+    if (!event.finish) step.blocked.push_back(choice);
   }
 }
 
-void Generation::handle(Event& event) {
-  std::string bytes;
-  if (!event.finish) {
-    const bool first = first_output_ == Clock::time_point{};
-    last_output_ = event.time;
-    if (first) first_output_ = last_output_;
-    tokens_after_first_ += static_cast<int64_t>(event.output.tokens.size()) - (first ? 1 : 0);
-    bytes = start_.answer->on_output(event.choice, event.output);
-  } else if (event.finish->reason == engine::FinishReason::kError) {
-    return fail(from_error(event.finish->error));
-  } else if (event.finish->reason == engine::FinishReason::kCancelled) {
-    return fail({ApiErrorKind::kDraining, "the server stopped before the answer was complete", {}});
-  } else {
-    bytes = start_.answer->on_finish(event.choice, *event.finish);
-    finish_reason_ = finish_name(event.finish->reason);
-    ++finished_;
-  }
-  const bool complete = finished_ == ids_.size();
+void Generation::apply(Step& step) {
+  usage_ = step.usage;
+  plugin_notes_ = std::move(step.plugin_notes);
+  if (!step.finish_reason.empty()) finish_reason_ = step.finish_reason;
   const bool streamed = start_.delivery == Delivery::kStream;
-  if (complete) bytes += start_.answer->end();
-  if (streamed && !bytes.empty()) start_.exchange->write(bytes);
-  if (!complete || over_) return;
+  if (streamed && !step.bytes.empty()) start_.exchange->write(step.bytes);
+  if (over_) return;  // the write found the client gone
+  if (step.failure) return fail(*step.failure);
+  for (const size_t choice : step.blocked) start_.engine->cancel(ids_[choice]);
+  if (!step.complete) return;
   if (streamed) {
     start_.exchange->finish();
   } else {
-    start_.exchange->respond({.headers = start_.headers, .body = std::move(bytes)});
+    start_.exchange->respond({.headers = start_.headers, .body = std::move(step.bytes)});
   }
   end(GenerationReport::End::kComplete);
 }
@@ -147,7 +198,8 @@ void Generation::fail(const ApiError& error) {
 void Generation::end(GenerationReport::End how) {
   if (std::exchange(over_, true)) return;
   GenerationReport report;
-  report.usage = start_.answer->usage();
+  report.usage = usage_;
+  report.plugin_notes = plugin_notes_;
   report.end = how;
   report.finish_reason = finish_reason_;
   report.total_s = seconds_between(start_.arrived, Clock::now());

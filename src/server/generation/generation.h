@@ -1,7 +1,8 @@
 #pragma once
 // Drives one request through the engine: submits its choices, carries their outputs from the engine's thread to the I/O
 // thread, writes the answer, and cancels everything when the client goes away. Lives on the I/O thread, but for the
-// sinks.
+// sinks and, with plugins that may wait, for the Answer: that lives on a work queue then, one task at a time, so that
+// the order stays.
 
 #include <chrono>
 #include <functional>
@@ -14,6 +15,7 @@
 #include "server/dto/api_error.h"
 #include "server/generation/answer.h"
 #include "server/http/exchange.h"
+#include "server/work_queue.h"
 
 namespace cove::server {
 
@@ -25,6 +27,7 @@ struct GenerationReport {
   double total_s = 0;
   enum class End : uint8_t { kComplete, kAborted, kFailed } end = End::kComplete;
   std::string finish_reason;
+  plugins::PluginNotes plugin_notes;  // what plugins did, to the prompt and to the answer
 };
 
 struct GenerationStart {
@@ -36,6 +39,8 @@ struct GenerationStart {
   std::vector<http::Header> headers;  // of the answer
   std::chrono::steady_clock::time_point arrived;
   std::function<void(const GenerationReport&)> on_end;  // exactly once
+  // Where the answer is made when plugins may wait; null = on the I/O thread.
+  WorkQueue* answer_work = nullptr;
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
@@ -53,18 +58,38 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::chrono::steady_clock::time_point time = std::chrono::steady_clock::now();  // on the engine's thread
   };
 
+  // What the answer made of some events.
+  struct Step {
+    std::string bytes;
+    std::vector<size_t> blocked;  // choices that need no more tokens
+    std::optional<ApiError> failure;
+    bool complete = false;
+    AnswerUsage usage;
+    plugins::PluginNotes plugin_notes;
+    std::string finish_reason;
+  };
+
   bool submit_all();
   void deliver(Event event);  // any thread
   void drain();
-  void handle(Event& event);
+  void note_time(const Event& event);
+  Step make_step(std::vector<Event>& events);  // where the answer lives
+  void handle(Event& event, Step& step);
+  void start_work();
+  void apply(Step& step);
   void abort();
   void fail(const ApiError& error);
   void end(GenerationReport::End end);
 
   GenerationStart start_;
   std::vector<engine::RequestId> ids_;
-  size_t finished_ = 0;
+  size_t finished_ = 0;        // where the answer lives
+  std::vector<bool> blocked_;  // by choice; where the answer lives
+  std::vector<Event> unworked_;
+  bool working_ = false;
   bool over_ = false;
+  AnswerUsage usage_;  // as of the last step
+  plugins::PluginNotes plugin_notes_;
   std::string finish_reason_;
   std::chrono::steady_clock::time_point first_output_{};
   std::chrono::steady_clock::time_point last_output_{};

@@ -135,11 +135,12 @@ class TestClient {
 inline constexpr auth::PasswordCost kCheapPasswords{.passes = 1, .memory_bytes = 8 << 10};
 
 struct TestServerOptions {
-  http::ServerOptions http;
+  http::ServerOptions http{};
   AuthMode auth = AuthMode::kRequired;
   std::chrono::microseconds step{200};
   bool with_model = true;
   anomaly::Watch* watch = nullptr;
+  const plugins::PluginSet* plugins = nullptr;
 };
 
 class TestServer {
@@ -155,7 +156,8 @@ class TestServer {
                                                         .sessions = &sessions,
                                                         .users = users.get(),
                                                         .watch = options.watch,
-                                                        .webhook = nullptr});
+                                                        .webhook = nullptr,
+                                                        .plugins = options.plugins});
     if (options.with_model) set_model();
     options.http.port = 0;
     auto created = http::Server::create(options.http, *gateway);
