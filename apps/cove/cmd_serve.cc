@@ -152,12 +152,11 @@ class Service {
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
-    gateway_ = std::make_unique<server::Gateway>(
-        options, server::GatewayServices{.keys = &*keys_,
-                                         .sessions = &sessions_,
-                                         .watch = &alerts_->watch(),
-                                         .webhook = alerts_->webhook(),
-                                         .plugins = plugins_.get()});
+    gateway_ = std::make_unique<server::Gateway>(options, server::GatewayServices{.keys = &*keys_,
+                                                                                  .sessions = &sessions_,
+                                                                                  .watch = &alerts_->watch(),
+                                                                                  .webhook = alerts_->webhook(),
+                                                                                  .plugins = plugins_.get()});
     http::ServerOptions listening = server_options(values());
     listening.tls = tls_.context();
     TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
