@@ -41,7 +41,8 @@ class Subject {
     const auto begin = std::chrono::steady_clock::now();
     TRY_ASSIGN(subject->decoder_,
                model::Decoder::load(subject->weights_.spec, subject->weights_.tensors, *subject->backend_,
-                                    {.batch_tokens_max = std::max(kChunkTokens, batch), .logit_rows_max = batch}));
+                                    {.batch_tokens_max = std::max(kChunkTokens, batch), .logit_rows_max = batch},
+                                    subject->weights_.release));
     subject->load_s_ = seconds_since(begin);
     const DType cache_dtype = subject->weights_.format == "f32" ? DType::kF32 : DType::kBF16;
     subject->pages_per_sequence_ = (options.prefill + options.decode + kWarmUpSteps) / kPageTokens + 1;
@@ -209,8 +210,10 @@ std::string ceilings_text(const char* when, const CpuCeilings& c) {
 
 Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   TRY(check(options));
+  const auto opening = std::chrono::steady_clock::now();
   TRY_ASSIGN(BenchWeights weights, options.model.empty() ? random_bench_weights(options.shape, options.format)
-                                                         : open_bench_weights(options.model));
+                                                         : open_bench_weights(options.model, options.key));
+  const double open_s = seconds_since(opening);
   if (options.prefill + options.decode + kWarmUpSteps > weights.spec.context_max) {
     return invalid_argument(fmt::format("prefill and decode together must stay below the model's context of {} tokens",
                                         weights.spec.context_max));
@@ -225,8 +228,10 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   report.arithmetic = arithmetic_of(report.format, report.before);
   report.parameters_read = active_parameters(subject->spec());
   report.weight_bytes_read = subject->weight_bytes_read();
+  report.weight_bytes = subject->weights().bytes;
+  report.open_s = open_s;
   report.load_s = subject->load_s();
-  subject->step(1, 0, 1);  // first touch of mapped pages and of scratch
+  report.first_step_s = subject->step(1, 0, 1);  // first touch of mapped pages and of scratch
   if (options.prefill > 0) report.rows.push_back(measure_prefill(*subject, options.prefill));
   for (const int64_t batch : options.batches) {
     if (options.decode > 0) report.rows.push_back(measure_decode(*subject, options, batch));
@@ -240,9 +245,12 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
 }
 
 std::string report_text(const ModelBenchReport& report) {
-  std::string text = fmt::format("{}, {}, {:.2f} GB read a token ({:.2f} G parameters)\n{}, loaded in {:.1f} s\n\n",
-                                 report.model, report.format, static_cast<double>(report.weight_bytes_read) / 1e9,
-                                 static_cast<double>(report.parameters_read) / 1e9, report.device, report.load_s);
+  std::string text = fmt::format("{}, {}, {:.2f} GB read a token ({:.2f} G parameters)\n{}\n", report.model,
+                                 report.format, static_cast<double>(report.weight_bytes_read) / 1e9,
+                                 static_cast<double>(report.parameters_read) / 1e9, report.device);
+  text += fmt::format("opened in {:.2f} s, loaded in {:.2f} s, first step {:.2f} s", report.open_s, report.load_s,
+                      report.first_step_s);
+  text += report.weight_bytes > 0 ? fmt::format(": {:.2f} GB/s\n\n", report.ready_gb_s()) : "\n\n";
   text += fmt::format("  phase    batch  tokens        ms     tok/s    GB/s  of ceiling     G{}/s  of {} ceiling\n",
                       report.arithmetic == "int8" ? "OP" : "FLOP", report.arithmetic);
   for (const ModelBenchRow& row : report.rows) {
@@ -276,7 +284,11 @@ std::string report_json(const ModelBenchReport& report) {
                                                     {"arithmetic", report.arithmetic},
                                                     {"parameters_read", report.parameters_read},
                                                     {"weight_bytes_read", report.weight_bytes_read},
+                                                    {"weight_bytes", report.weight_bytes},
+                                                    {"open_s", report.open_s},
                                                     {"load_s", report.load_s},
+                                                    {"first_step_s", report.first_step_s},
+                                                    {"ready_gb_s", report.ready_gb_s()},
                                                     {"rows", std::move(rows)},
                                                     {"ceilings_before", ceilings_json(report.before)},
                                                     {"ceilings_after", ceilings_json(report.after)}});

@@ -11,13 +11,15 @@
 
 #include "backends/cpu/ceilings.h"
 #include "base/result.h"
+#include "tensor/io/seal_key.h"
 
 namespace cove::app {
 
 struct ModelBenchOptions {
-  std::filesystem::path model;  // a directory or .gguf; empty: random weights of `shape`
-  std::string shape;            // a name of known_models() that this version can run
-  std::string format = "bf16";  // of random weights
+  std::filesystem::path model;                // a directory or .gguf; empty: random weights of `shape`
+  std::optional<SealKey> key = std::nullopt;  // of an encrypted model
+  std::string shape;                          // a name of known_models() that this version can run
+  std::string format = "bf16";                // of random weights
   int64_t prefill = 512;
   int64_t decode = 128;
   std::vector<int64_t> batches = {1, 4, 8};
@@ -44,7 +46,13 @@ struct ModelBenchReport {
   std::string arithmetic;  // which ceiling counts: "f32", "bf16", "int8"
   int64_t parameters_read = 0;
   uint64_t weight_bytes_read = 0;  // by one decode step
+  // From nothing to the first token: opening (of an encrypted model also decrypting), loading into the backend, and a
+  // first step, which brings a mapped file's pages in.
+  double open_s = 0;
   double load_s = 0;
+  double first_step_s = 0;
+  double ready_gb_s() const { return static_cast<double>(weight_bytes) / (open_s + load_s + first_step_s) / 1e9; }
+  uint64_t weight_bytes = 0;  // of all tensors that the model uses
   CpuCeilings before;
   CpuCeilings after;
   std::vector<ModelBenchRow> rows;

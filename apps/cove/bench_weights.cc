@@ -96,14 +96,16 @@ std::string shape_names() {
 
 }  // namespace
 
-Result<BenchWeights> open_bench_weights(const std::filesystem::path& path) {
+Result<BenchWeights> open_bench_weights(const std::filesystem::path& path, const std::optional<SealKey>& key) {
   TRY_ASSIGN(engine::ModelFiles opened,
-             engine::open_model_files(path, {.tokenizer = engine::OpenModelOptions::TokenizerUse::kNone}));
+             engine::open_model_files(path, {.tokenizer = engine::OpenModelOptions::TokenizerUse::kNone, .key = key}));
   auto files = std::make_shared<engine::ModelFiles>(std::move(opened));
   return BenchWeights{.spec = files->spec,
                       .name = std::filesystem::weakly_canonical(path).filename().string(),
                       .format = files->weight_format,
+                      .bytes = files->weight_bytes,
                       .tensors = [files](std::string_view name) { return files->find(name); },
+                      .release = [files](std::string_view name) { files->release(name); },
                       .keep = files};
 }
 
@@ -135,6 +137,7 @@ Result<BenchWeights> random_bench_weights(std::string_view name, std::string_vie
   return BenchWeights{.spec = std::move(spec),
                       .name = fmt::format("{} (random weights)", name),
                       .format = std::string(format),
+                      .bytes = 0,
                       .tensors = [tensors](std::string_view tensor) { return tensors->find(tensor); },
                       .keep = tensors};
 }

@@ -20,11 +20,13 @@ struct BenchWeights {
   ModelSpec spec;
   std::string name;
   std::string format;
+  uint64_t bytes = 0;  // of all weights; 0 for random ones
   model::TensorLookup tensors;
-  std::shared_ptr<const void> keep;  // what `tensors` points into
+  model::TensorRelease release = {};  // may be empty
+  std::shared_ptr<const void> keep;   // what `tensors` points into
 };
 
-Result<BenchWeights> open_bench_weights(const std::filesystem::path& path);
+Result<BenchWeights> open_bench_weights(const std::filesystem::path& path, const std::optional<SealKey>& key);
 
 // Random normal values of deviation 0.02 in `format` (f32, f16, bf16, q8_0, q4_0). kNotFound lists the shapes there
 // are.

@@ -10,6 +10,7 @@
 #include "bench_model.h"
 #include "bench_url.h"
 #include "commands.h"
+#include "model_key.h"
 #include "open_engine.h"
 
 namespace cove::app {
@@ -59,7 +60,8 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("--requests", options.load.requests, "with --url: requests in all (default: 64)");
   flags.add("--prompt-words", options.load.prompt_words, "with --url: words of a prompt (default: 64)");
   flags.add("--max-tokens", options.load.tokens_max, "with --url: tokens of an answer at most (default: 64)");
-  flags.add("--key-file", options.key_file, "with --url: file that holds the API key (default: $COVE_API_KEY)");
+  flags.add("--key-file", options.key_file,
+            "with --url: file that holds the API key (default: $COVE_API_KEY); else the key of an encrypted MODEL");
   flags.add_switch("--json", options.json, "one JSON object instead of tables");
   flags.footer(
       "Examples:\n  cove bench models/cove-mini\n  cove bench --shape R1-Distill-Qwen-1.5B --format q8_0 --decode 32\n"
@@ -107,6 +109,9 @@ int bench_model(const Options& options) {
     const auto path = find_model(options.model.empty() ? std::nullopt : std::optional(options.model));
     if (!path) return fail("bench", path.error().message);
     bench.model = *path;
+    const auto key = ModelKeys(key_places(options.key_file)).key_of(*path);
+    if (!key) return fail("bench", key.error().message);
+    bench.key = *key;
   }
   fmt::print(stderr, "measuring; this takes about a minute for a large model\n");
   const Result<ModelBenchReport> report = run_model_bench(bench);

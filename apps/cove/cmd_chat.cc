@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "chat_session.h"
 #include "commands.h"
+#include "model_key.h"
 
 namespace cove::app {
 namespace {
@@ -30,6 +31,7 @@ extern "C" void on_interrupt(int) { interrupted = true; }
 
 struct ChatFlags {
   std::optional<std::string> model;
+  std::string key_file;
   std::string prompt;
   std::string system;
   std::string device = "auto";
@@ -48,6 +50,7 @@ void declare(Flags& flags, ChatFlags& wanted) {
   flags.add("prompt", wanted.prompt,
             "what to say; without it standard input is read, or a conversation begins on a terminal");
   flags.add("--model", wanted.model, "model directory or .gguf file; default: $COVE_MODEL, then the shipped cove-mini");
+  add_key_flag(flags, wanted.key_file);
   flags.add("--system", wanted.system, "system message");
   flags.add("--temperature", wanted.temperature, "0 is greedy; default: the model's");
   flags.add("--top-p", wanted.top_p, "default: the model's");
@@ -92,8 +95,13 @@ Result<ChatOptions> chat_options(const ChatFlags& flags) {
 
 Result<OpenedModel> open_model(const ChatFlags& flags) {
   TRY_ASSIGN(const auto path, find_model(flags.model));
-  OpenEngineOptions options{
-      .model = path, .name = "", .device = flags.device, .threads = static_cast<int>(flags.threads), .engine = {}};
+  TRY_ASSIGN(std::optional<SealKey> key, ModelKeys(key_places(flags.key_file)).key_of(path));
+  OpenEngineOptions options{.model = path,
+                            .name = "",
+                            .key = std::move(key),
+                            .device = flags.device,
+                            .threads = static_cast<int>(flags.threads),
+                            .engine = {}};
   options.engine.sequences_max = 1;
   options.engine.batch_tokens_max = 512;
   options.engine.context_max = flags.context_max;

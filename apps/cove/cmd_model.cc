@@ -4,17 +4,17 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <mutex>
 #include <thread>
 
 #include <fmt/format.h>
-#include <unistd.h>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
 #include "commands.h"
 #include "engine/loading/verify.h"
+#include "model_key.h"
 #include "model_report.h"
+#include "progress.h"
 #include "random_model.h"
 #include "tensor/io/printable.h"
 
@@ -25,13 +25,22 @@ using Clock = std::chrono::steady_clock;
 
 struct PathOptions {
   std::string path;
+  std::string key_file;
   bool json = false;
 };
+
+// With the key, where the model needs one.
+Result<ModelReport> report_with_key(const PathOptions& options) {
+  ModelKeys keys(key_places(options.key_file));
+  TRY_ASSIGN(const std::optional<SealKey> key, keys.key_of(options.path));
+  return report_on(options.path, key);
+}
 
 // nullopt: go on.
 std::optional<int> parse_path(Flags& flags, PathOptions& options, int argc, const char* const* argv) {
   flags.add("PATH", options.path, "a Hugging Face model directory or a .gguf file");
   flags.require("PATH");
+  add_key_flag(flags, options.key_file);
   flags.add_switch("--json", options.json, "print JSON");
   return flags.parse(argc, argv);
 }
@@ -41,7 +50,9 @@ int run_inspect(int argc, const char* const* argv) {
   Flags flags("model inspect",
               "Shows what a model is: shape, formats, context, memory, every tensor and where it lies.");
   if (const auto exit_code = parse_path(flags, options, argc, argv)) return *exit_code;
-  const ModelReport report = report_on(options.path);
+  const auto read = report_with_key(options);
+  if (!read) return fail("model inspect", read.error().message);
+  const ModelReport& report = *read;
   if (!report.model && report.tensors.empty()) return fail("model inspect", report.problem);
   if (options.json) {
     fmt::print("{}\n", json::serialize(report_json(report)));
@@ -50,35 +61,6 @@ int run_inspect(int argc, const char* const* argv) {
   }
   return report.model ? kDone : kCouldNot;
 }
-
-// Shown on a terminal once the work takes more than two seconds.
-class Progress {
- public:
-  Progress(std::string what, uint64_t total) : what_(std::move(what)), total_(total) {}
-  ~Progress() {
-    if (shown_) fmt::print(stderr, "\r{:<60}\r", "");
-  }
-  void at(uint64_t done) {
-    static const bool is_terminal = ::isatty(STDERR_FILENO) == 1;
-    if (!is_terminal) return;
-    const std::lock_guard lock(mutex_);
-    const double seconds = std::chrono::duration<double>(Clock::now() - begin_).count();
-    if (seconds < 2.0 || seconds < next_) return;
-    next_ = seconds + 0.2;
-    shown_ = true;
-    fmt::print(stderr, "\r{} {:3.0f} %  {:.2f} GB/s ", what_,
-               100.0 * static_cast<double>(done) / static_cast<double>(total_),
-               static_cast<double>(done) / seconds / 1e9);
-  }
-
- private:
-  const std::string what_;
-  const uint64_t total_;
-  const Clock::time_point begin_ = Clock::now();
-  std::mutex mutex_;
-  double next_ = 0;
-  bool shown_ = false;
-};
 
 struct Verified {
   engine::VerifyReport report;
@@ -132,7 +114,9 @@ int run_verify(int argc, const char* const* argv) {
   Flags flags("model verify",
               "Reads a whole model: containers, shapes, tokenizer, template, and every weight for infinities and NaN.");
   if (const auto exit_code = parse_path(flags, options, argc, argv)) return *exit_code;
-  const ModelReport opened = report_on(options.path);
+  const auto read = report_with_key(options);
+  if (!read) return fail("model verify", read.error().message);
+  const ModelReport& opened = *read;
   if (!opened.model) {
     if (options.json) {
       fmt::print("{}\n", json::serialize(json::object{
@@ -164,13 +148,16 @@ int run_list(int argc, const char* const* argv) {
   options.path = "models";
   Flags flags("model list", "Finds the models in a folder and what is below it.");
   flags.add("PATH", options.path, "where to look (default: models)");
+  add_key_flag(flags, options.key_file);
   flags.add_switch("--json", options.json, "print JSON");
   if (const auto exit_code = flags.parse(argc, argv)) return *exit_code;
+  ModelKeys keys(key_places(options.key_file));
   const auto found = find_models(options.path);
   if (!found) return fail("model list", found.error().message);
   json::array entries;
   for (const auto& path : *found) {
-    const ModelReport report = report_on(path);
+    const auto key = keys.key_of(path);
+    const ModelReport report = report_on(path, key ? *key : std::nullopt);
     if (options.json) {
       entries.push_back(listed_json(report));
     } else {
@@ -193,7 +180,8 @@ struct RandomOptions {
 Status write_random(const RandomOptions& options) {
   const std::optional<ModelSpec> spec = random_shape(options.shape);
   if (!spec)
-    return invalid_argument(fmt::format("--shape is '{}', must be tiny, 1.5b, 7b, 8b, 14b or 32b", options.shape));
+    return invalid_argument(
+        fmt::format("--shape is '{}', must be tiny, 250m, 1.5b, 7b, 8b, 14b or 32b", options.shape));
   const std::optional<DType> dtype = dtype_from_name(options.type);
   if (!dtype || !dtype_info(*dtype).is_float_like) {
     return invalid_argument(fmt::format("--type is '{}', must be f32, f16, bf16, q8_0 or q4_0", options.type));
@@ -218,7 +206,7 @@ int run_random(int argc, const char* const* argv) {
   flags.add("OUT", options.out, "a directory, or a file that ends in .gguf");
   flags.require("OUT");
   flags.add("--shape", options.shape,
-            "tiny, 1.5b, 7b, 14b, 32b (R1-Distill-Qwen), 8b (R1-Distill-Llama); default tiny");
+            "tiny, 250m, 1.5b, 7b, 14b, 32b (R1-Distill-Qwen), 8b (R1-Distill-Llama); default tiny");
   flags.add("--type", options.type, "f32, f16, bf16; q8_0, q4_0 in .gguf only; default bf16");
   flags.add("--seed", options.seed, "of the weights; default 1");
   flags.add("--std", options.deviation, "standard deviation of the weights; default 0.02");
@@ -230,7 +218,7 @@ int run_random(int argc, const char* const* argv) {
     return written.error().code == ErrorCode::kInvalidArgument ? kWrongUsage : exit_code;
   }
   const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
-  const ModelReport report = report_on(options.out);
+  const ModelReport report = report_on(options.out, std::nullopt);
   if (!report.model) return fail("model random", report.problem);
   fmt::print("{}: {} parameters, {}, {:.1f} s\n", options.out,
              count_text(static_cast<double>(report.model->parameters)),

@@ -12,7 +12,9 @@
 #include "base/file.h"
 #include "commands.h"
 #include "engine/loading/model_files.h"
+#include "engine/loading/model_source.h"
 #include "json_lines.h"
+#include "model_key.h"
 #include "text/chat/chat_template.h"
 
 namespace cove::app {
@@ -26,17 +28,19 @@ struct Renderer {
   json::object defaults;  // bos_token and eos_token of the model
 };
 
-Result<Renderer> open_renderer(const std::filesystem::path& path) {
+Result<Renderer> open_renderer(const std::filesystem::path& path, const std::string& key_file) {
   Renderer renderer;
   std::string source;
   std::error_code ignored;
   if (!std::filesystem::exists(path, ignored)) {
     return make_error(ErrorCode::kNotFound, fmt::format("{}: there is no such file or directory", path.string()));
   }
-  if (std::filesystem::is_regular_file(path, ignored) && path.extension() != ".gguf") {
+  TRY_ASSIGN(const std::optional<SealKey> key, ModelKeys(key_places(key_file)).key_of(path));
+  const bool is_template = std::filesystem::is_regular_file(path, ignored) && path.extension() != ".gguf";
+  if (is_template && !engine::needs_key(path)) {
     TRY_ASSIGN(source, read_file(path, kTemplateBytesMax));
   } else {
-    TRY_ASSIGN(const engine::ChatTemplateSource found, engine::open_chat_template(path));
+    TRY_ASSIGN(const engine::ChatTemplateSource found, engine::open_chat_template(path, key));
     if (found.source.empty()) {
       return make_error(ErrorCode::kNotFound, fmt::format("{} has no chat template: neither chat_template.jinja nor "
                                                           "\"chat_template\" in tokenizer_config.json",
@@ -133,6 +137,7 @@ Result<json::object> render(const Renderer& renderer, const json::object& input)
 
 int run(int argc, const char* const* argv) {
   std::string model;
+  std::string key_file;
   bool jsonl = false;
   Flags flags(
       kName,
@@ -142,6 +147,7 @@ int run(int argc, const char* const* argv) {
       "messages may be left out.");
   flags.add("model", model, "a model or tokenizer directory, a .gguf file, or a Jinja template");
   flags.require("model");
+  add_key_flag(flags, key_file);
   flags.add_switch("--jsonl", jsonl, "one input a line to one {\"prompt\"} a line; a bad one gives {\"error\"}");
   flags.footer(
       "Example:\n  echo '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}],\"add_generation_prompt\":true}' | "
@@ -149,7 +155,7 @@ int run(int argc, const char* const* argv) {
       "models/cove-mini");
   if (const auto code = flags.parse(argc, argv)) return *code;
 
-  const Result<Renderer> renderer = open_renderer(model);
+  const Result<Renderer> renderer = open_renderer(model, key_file);
   if (!renderer) return fail(kName, renderer.error().message);
   const auto convert = [&](const json::object& input) { return render(*renderer, input); };
   if (jsonl) return convert_lines(kName, convert);

@@ -15,6 +15,7 @@
 #include "serve_alerts.h"
 #include "serve_banner.h"
 #include "serve_config.h"
+#include "serve_model_key.h"
 #include "serve_plugins.h"
 #include "serve_signals.h"
 #include "serve_tls.h"
@@ -60,9 +61,11 @@ http::ServerOptions server_options(const Config& config) {
   return options;
 }
 
-OpenEngineOptions engine_options(const Config& config, const std::filesystem::path& model) {
+OpenEngineOptions engine_options(const Config& config, const std::filesystem::path& model,
+                                 const std::optional<SealKey>& key) {
   OpenEngineOptions options;
   options.model = model;
+  options.key = key;
   options.name = config.string("model.name");
   options.device = config.string("engine.device");
   options.engine.memory_fraction = config.number("engine.memory_fraction");
@@ -136,6 +139,7 @@ class Service {
     }
     const std::string& wanted = values().string("model.path");
     TRY_ASSIGN(model_path_, find_model(wanted.empty() ? std::nullopt : std::optional(wanted)));
+    TRY_ASSIGN(model_key_, served_model_key(values(), model_path_));
     TRY_ASSIGN(database_, storage::Database::open({.path = config_.database}));
     keys_.emplace(*database_);
     if (!open_to_all()) {
@@ -182,8 +186,8 @@ class Service {
   Result<bool> load(StopSignals& signals) {
     fmt::print(stderr, "cove serve: listening on {}, loading {}\n", url_, model_path_.string());
     const auto begin = Clock::now();
-    auto loading =
-        std::async(std::launch::async, [this] { return open_engine(engine_options(values(), model_path_)); });
+    auto loading = std::async(std::launch::async,
+                              [this] { return open_engine(engine_options(values(), model_path_, model_key_)); });
     while (loading.wait_for(milliseconds(0)) != std::future_status::ready) {
       if (signals.wait(kPoll)) ::_exit(kDone);
     }
@@ -229,6 +233,7 @@ class Service {
   // uses.
   ServeConfig config_;
   std::filesystem::path model_path_;
+  std::optional<SealKey> model_key_;
   std::string url_;
   TlsKeeper tls_;
   OpenedModel model_;

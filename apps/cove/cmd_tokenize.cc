@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "commands.h"
 #include "engine/loading/model_files.h"
+#include "model_key.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace cove::app {
@@ -22,6 +23,7 @@ constexpr const char* kName = "tokenize";
 
 struct Options {
   std::string model;
+  std::string key_file;
   bool jsonl = false;
   bool decode = false;
   bool add_bos = false;
@@ -151,6 +153,7 @@ int run(int argc, const char* const* argv) {
       "become their ids; no BOS is added.");
   flags.add("model", options.model, "a model or tokenizer directory, a tokenizer.json or a .gguf file");
   flags.require("model");
+  add_key_flag(flags, options.key_file);
   flags.add_switch("--jsonl", options.jsonl,
                    "one {\"text\"} a line to one {\"ids\"} a line; a bad line gives {\"error\"}");
   flags.add_switch("--decode", options.decode, "the other way: ids to text ({\"ids\"} to {\"text\"} with --jsonl)");
@@ -162,7 +165,9 @@ int run(int argc, const char* const* argv) {
       "--decode");
   if (const auto code = flags.parse(argc, argv)) return *code;
 
-  const auto tokenizer = engine::open_tokenizer(options.model);
+  const auto key = ModelKeys(key_places(options.key_file)).key_of(options.model);
+  if (!key) return fail(kName, key.error().message);
+  const auto tokenizer = engine::open_tokenizer(options.model, *key);
   if (!tokenizer) return fail(kName, tokenizer.error().message);
   if (options.add_bos && !(*tokenizer)->bos_id())
     return fail(kName, fmt::format("{}: the tokenizer declares no BOS", options.model));

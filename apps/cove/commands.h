@@ -8,7 +8,10 @@ namespace cove::app {
 extern const Command kApikey;
 extern const Command kBench;
 extern const Command kChat;
+extern const Command kDecrypt;
 extern const Command kDoctor;
+extern const Command kEncrypt;
+extern const Command kKey;
 extern const Command kModel;
 extern const Command kParse;
 extern const Command kRender;
@@ -18,7 +21,8 @@ extern const Command kTokenize;
 extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kBench, &kChat, &kDoctor, &kModel, &kParse, &kRender, &kServe, &kTls, &kTokenize, &kUser,
+    &kApikey, &kBench, &kChat,   &kDecrypt, &kDoctor, &kEncrypt,  &kKey,
+    &kModel,  &kParse, &kRender, &kServe,   &kTls,    &kTokenize, &kUser,
 };
 
 }  // namespace cove::app

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <boost/json/array.hpp>
 
+#include "engine/loading/model_source.h"
 #include "spec/families/family.h"
 #include "tensor/io/gguf.h"
 #include "tensor/io/printable.h"
@@ -19,15 +20,19 @@ namespace fs = std::filesystem;
 
 constexpr int kLevelsMax = 4;  // of folders that are searched for models
 
-std::vector<TensorInfo> tensors_of(const fs::path& path) {
-  if (path.extension() == ".gguf") {
-    const auto file = GgufFile::open(path);
+std::vector<TensorInfo> tensors_of(const fs::path& path, const std::optional<SealKey>& key) {
+  const auto source = engine::open_model_source(path, key);
+  if (!source) return {};
+  if (!source->gguf.empty()) {
+    auto content = source->files->open(source->gguf);
+    if (!content) return {};
+    const auto file = GgufFile::open(std::move(*content), source->gguf);
     if (!file) return {};
     return (*file)->header().tensors;
   }
-  const auto source = open_safetensors(path);
-  if (!source) return {};
-  const std::span<const TensorInfo> tensors = (*source)->tensors();
+  const auto weights = open_safetensors(*source->files);
+  if (!weights) return {};
+  const std::span<const TensorInfo> tensors = (*weights)->tensors();
   return {tensors.begin(), tensors.end()};
 }
 
@@ -181,12 +186,13 @@ std::string bytes_text(double bytes) {
   return fmt::format("{:.0f} bytes", bytes);
 }
 
-ModelReport report_on(const fs::path& path) {
+ModelReport report_on(const fs::path& path, const std::optional<SealKey>& key) {
   ModelReport report{.path = path, .model = {}, .problem = {}, .tensors = {}, .template_problem = {}};
-  auto model = engine::open_model_files(path, {.tokenizer = engine::OpenModelOptions::TokenizerUse::kOptional});
+  auto model =
+      engine::open_model_files(path, {.tokenizer = engine::OpenModelOptions::TokenizerUse::kOptional, .key = key});
   if (!model) {
     report.problem = model.error().message;
-    report.tensors = tensors_of(path);
+    report.tensors = tensors_of(path, key);
     return report;
   }
   report.model = std::move(*model);
@@ -206,6 +212,7 @@ std::string report_text(const ModelReport& report) {
     spec_lines(out, *report.model);
     line(out, "template", template_text(report));
     memory_lines(out, *report.model);
+    if (report.model->encrypted) line(out, "encrypted", "yes, AES-256-GCM");
     line(out, "digest", report.model->digest);
   } else {
     line(out, "cannot run", report.problem);
@@ -223,6 +230,7 @@ json::object report_json(const ModelReport& report) {
   if (report.model) {
     const engine::ModelFiles& model = *report.model;
     root["container"] = model.container;
+    root["encrypted"] = model.encrypted;
     root["spec"] = spec_json(model);
     root["weight_format"] = model.weight_format;
     root["weight_bytes"] = model.weight_bytes;

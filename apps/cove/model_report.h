@@ -22,7 +22,7 @@ struct ModelReport {
   std::string template_problem;  // why the chat template does not compile; empty when it does or there is none
 };
 
-ModelReport report_on(const std::filesystem::path& path);
+ModelReport report_on(const std::filesystem::path& path, const std::optional<SealKey>& key);
 
 std::string report_text(const ModelReport& report);
 json::object report_json(const ModelReport& report);

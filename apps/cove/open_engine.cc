@@ -65,7 +65,7 @@ Result<std::unique_ptr<Backend>> open_backend(const std::string& device, int thr
 
 Result<OpenedModel> open_engine(const OpenEngineOptions& options) {
   TRY_ASSIGN(auto backend, open_backend(options.device, options.threads));
-  TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(options.model));
+  TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(options.model, {.key = options.key}));
   const auto files = std::make_shared<const engine::ModelFiles>(std::move(opened));
   engine::ModelParts parts = engine::model_parts(files, options.name);
   OpenedModel model{.path = options.model,

@@ -11,6 +11,7 @@
 #include "compute/backend.h"
 #include "engine/api/engine.h"
 #include "engine/options.h"
+#include "tensor/io/seal_key.h"
 #include "text/chat/chat_template.h"
 #include "text/tokenizer/tokenizer.h"
 
@@ -26,10 +27,11 @@ struct SamplingDefaults {
 };
 
 struct OpenEngineOptions {
-  std::filesystem::path model;  // a Hugging Face directory or a .gguf file, see find_model
-  std::string name;             // what clients call it; empty = the file's or directory's name
-  std::string device = "auto";  // auto, cpu
-  int threads = 0;              // of the CPU backend; 0 = one per physical core
+  std::filesystem::path model;                // a Hugging Face directory or a .gguf file, see find_model
+  std::string name;                           // what clients call it; empty = the file's or directory's name
+  std::optional<SealKey> key = std::nullopt;  // of an encrypted model, see model_key.h
+  std::string device = "auto";                // auto, cpu
+  int threads = 0;                            // of the CPU backend; 0 = one per physical core
   engine::EngineOptions engine;
 };
 

@@ -10,7 +10,7 @@
 
 namespace cove::app {
 
-// "tiny", "1.5b", "7b", "14b", "32b" (R1-Distill-Qwen), "8b" (R1-Distill-Llama).
+// "tiny", "250m" (made up), "1.5b", "7b", "14b", "32b" (R1-Distill-Qwen), "8b" (R1-Distill-Llama).
 std::optional<ModelSpec> random_shape(std::string_view name);
 
 // Norms are 1; other values are near-normal with this deviation, the same for one seed whatever the container and the

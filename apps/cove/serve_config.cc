@@ -24,7 +24,8 @@ std::vector<std::pair<std::string, std::string>> cove_environment() {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text(*entry);
     const size_t equals = text.find('=');
-    if (text.starts_with("COVE_") && equals != std::string_view::npos)
+    // The key itself is no setting: model_key.h reads it.
+    if (text.starts_with("COVE_") && !text.starts_with("COVE_MODEL_KEY=") && equals != std::string_view::npos)
       out.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   return out;

@@ -1,5 +1,6 @@
 #include "base/file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -40,6 +41,21 @@ Result<size_t> regular_file_size(int fd, const std::filesystem::path& path) {
   return static_cast<size_t>(info.st_size);
 }
 
+// The first `size` bytes of an open file, fewer when it ends before.
+Result<std::string> read_bytes(int fd, const std::filesystem::path& path, size_t size) {
+  std::string content(size, '\0');
+  size_t done = 0;
+  while (done < size) {
+    const ssize_t got = ::read(fd, content.data() + done, size - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return system_error(path, "read");
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  content.resize(done);
+  return content;
+}
+
 }  // namespace
 
 Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_max) {
@@ -49,17 +65,20 @@ Result<std::string> read_file(const std::filesystem::path& path, size_t bytes_ma
   if (size > bytes_max) {
     return invalid_argument(fmt::format("{}: {} bytes is more than the limit of {}", path.string(), size, bytes_max));
   }
-  std::string content(size, '\0');
-  size_t done = 0;
-  while (done < size) {
-    const ssize_t got = ::read(file.get(), content.data() + done, size - done);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return system_error(path, "read");
-    if (got == 0) break;
-    done += static_cast<size_t>(got);
-  }
-  content.resize(done);
-  return content;
+  return read_bytes(file.get(), path, size);
+}
+
+Result<std::string> read_file_head(const std::filesystem::path& path, uint64_t bytes_max) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return system_error(path, "open");
+  TRY_ASSIGN(const size_t size, regular_file_size(file.get(), path));
+  return read_bytes(file.get(), path, static_cast<size_t>(std::min<uint64_t>(size, bytes_max)));
+}
+
+Result<uint64_t> bytes_of_file(const std::filesystem::path& path) {
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return system_error(path, "open");
+  return regular_file_size(file.get(), path);
 }
 
 Status write_file_atomic(const std::filesystem::path& path, std::string_view content, int mode) {
@@ -102,6 +121,13 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   return *this;
+}
+
+void MappedFile::release(std::span<const std::byte> part) const {
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(part.data()) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(part.data()) + part.size()) / page * page;
+  if (begin < end) (void)::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 
 MappedFile::~MappedFile() {

@@ -45,13 +45,15 @@ class LinearWeight {
   int64_t out_features = 0;  // sum over the parts
   int64_t in_features = 0;
   DType dtype = DType::kF32;
-  uint64_t bytes_read = 0;  // bytes a matrix-vector product reads; for GB/s figures
+  uint64_t bytes_read = 0;   // bytes a matrix-vector product reads; for GB/s figures
+  bool borrows_host = true;  // false: has its own copy, the host tensors may go once it is loaded
 };
 
 // Parts are stacked along the output dimension in this order: {q, k, v} or {gate, up}, or one.
 struct LinearPart {
-  TensorView weight{};  // [out, in], any dtype that is float-like, host memory, stays valid as long as the LinearWeight
-  TensorView bias{};    // [out], any float-like dtype; may be null
+  TensorView
+      weight{};       // [out, in], any dtype that is float-like, host memory, valid as long as the weight borrows_host
+  TensorView bias{};  // [out], any float-like dtype; may be null
 };
 struct LinearWeightDesc {
   std::string name{};  // for messages
@@ -64,6 +66,7 @@ class RowTable {
   virtual ~RowTable() = default;
   int64_t rows = 0;
   int64_t width = 0;
+  bool borrows_host = true;  // as of LinearWeight
 };
 
 // Small constant vectors: norm scales, rope tables. f32, device memory.

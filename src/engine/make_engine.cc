@@ -48,10 +48,12 @@ Result<DType> choose_kv_format(const ModelParts& parts, const Backend& backend, 
 Result<MemoryPlan> plan_for(const ModelParts& parts, const Backend& backend, const EngineOptions& options,
                             const model::DecoderLimits& limits, const KvLayout& layout) {
   const DeviceInfo device = backend.info();
+  // Decrypted weights lie in memory already, so what is free does not count them a second time.
+  const uint64_t held = device.kind == "cpu" ? parts.held_bytes : 0;
   const int64_t kv_tokens_default = device.kind == "cpu" ? std::max(kCpuKvTokens, options.context_max) : 0;
   return plan_memory(
       {.memory_total = device.memory_total,
-       .memory_free = device.memory_free,
+       .memory_free = device.memory_free + held,
        .memory_fraction = options.memory_fraction,
        .weight_bytes = static_cast<uint64_t>(parts.info.weight_bytes),
        .workspace_bytes = model::Decoder::workspace_bytes(parts.spec, backend.activation_dtype(), limits),
@@ -96,7 +98,7 @@ Result<std::unique_ptr<Engine>> make_engine(ModelParts parts, std::unique_ptr<Ba
                      .cache = nullptr,
                      .eos_ids = std::move(parts.eos_ids),
                      .info = std::move(parts.info)};
-  TRY_ASSIGN(engine.decoder, model::Decoder::load(parts.spec, parts.tensors, *engine.backend, limits));
+  TRY_ASSIGN(engine.decoder, model::Decoder::load(parts.spec, parts.tensors, *engine.backend, limits, parts.release));
   TRY_ASSIGN(engine.cache, engine.backend->make_kv_cache(layout, plan.pages));
   const DeviceInfo device = engine.backend->info();
   engine.info.device = fmt::format("{}: {}", device.kind, device.description);

@@ -18,9 +18,11 @@ namespace cove::engine {
 struct ModelParts {
   ModelSpec spec;
   model::TensorLookup tensors;
+  model::TensorRelease release;                      // of a tensor that the backend has copied; may be empty
   std::shared_ptr<const text::Tokenizer> tokenizer;  // shared with the server, which encodes prompts
   std::vector<int32_t> eos_ids;                      // tokens that end an answer
   ModelInfo info;                     // name, digest and sizes as read from the files; the rest is filled in
+  uint64_t held_bytes = 0;            // memory that decrypted files take already
   std::shared_ptr<const void> files;  // keeps the mapped weights alive: `tensors` points into them
 };
 

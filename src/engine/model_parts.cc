@@ -21,6 +21,8 @@ ModelParts model_parts(const std::shared_ptr<const ModelFiles>& files, const std
   ModelParts parts;
   parts.spec = files->spec;
   parts.tensors = [source = files.get()](std::string_view canonical_name) { return source->find(canonical_name); };
+  parts.release = [source = files.get()](std::string_view canonical_name) { source->release(canonical_name); };
+  parts.held_bytes = files->weights->held_bytes();
   parts.tokenizer = {files, files->tokenizer.get()};
   parts.eos_ids = files->spec.eos_ids;
   parts.info.name = name.empty() ? name_of(files->path) : name;

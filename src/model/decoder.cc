@@ -75,10 +75,10 @@ Decoder::Decoder(ModelSpec spec, Backend& backend, const DecoderLimits& limits, 
     : spec_(std::move(spec)), backend_(&backend), limits_(limits), weights_(std::move(weights)) {}
 
 Result<std::unique_ptr<Decoder>> Decoder::load(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,
-                                               const DecoderLimits& limits) {
+                                               const DecoderLimits& limits, const TensorRelease& release) {
   COVE_CHECK(limits.batch_tokens_max > 0 && limits.logit_rows_max > 0);
   TRY(check_supported(spec, tensors, backend));
-  TRY_ASSIGN(DecoderWeights weights, load_weights(spec, tensors, backend));
+  TRY_ASSIGN(DecoderWeights weights, load_weights(spec, tensors, backend, release));
   std::unique_ptr<Decoder> decoder(new Decoder(spec, backend, limits, std::move(weights)));
   TRY(decoder->take_workspace());
   return decoder;

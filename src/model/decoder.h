@@ -25,7 +25,7 @@ class Decoder {
   // Asks the backend for every operation first, then loads weights and takes the workspace. Errors: kUnsupported (which
   // operation), kDataCorrupt (missing tensor or wrong shape, named), kFailedPrecondition (memory).
   static Result<std::unique_ptr<Decoder>> load(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,
-                                               const DecoderLimits& limits);
+                                               const DecoderLimits& limits, const TensorRelease& release = {});
 
   // Bytes of activations that load() will take; for the memory plan, before anything is loaded.
   static uint64_t workspace_bytes(const ModelSpec& spec, DType activation, const DecoderLimits& limits);

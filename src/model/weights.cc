@@ -30,8 +30,8 @@ Result<TensorView> find_tensor(const TensorLookup& tensors, const std::string& n
 
 class Loader {
  public:
-  Loader(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend)
-      : spec_(spec), tensors_(tensors), backend_(backend) {}
+  Loader(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend, const TensorRelease& release)
+      : spec_(spec), tensors_(tensors), backend_(backend), release_(release) {}
 
   Result<ConstantVector> vector(const std::string& name, int64_t size) const {
     TRY_ASSIGN(const TensorView view, find_tensor(tensors_, name, {size}));
@@ -54,7 +54,9 @@ class Loader {
       }
       desc.parts.push_back(loaded);
     }
-    return backend_.load_linear(desc);
+    TRY_ASSIGN(std::unique_ptr<LinearWeight> weight, backend_.load_linear(desc));
+    if (!weight->borrows_host) release(prefix, parts);
+    return weight;
   }
 
   Result<LayerWeights> layer(size_t index) const;
@@ -62,10 +64,12 @@ class Loader {
 
  private:
   Status load_rope(const LayerSpec& layer, LayerWeights& weights) const;
+  void release(const std::string& prefix, std::span<const PartSpec> parts) const;
 
   const ModelSpec& spec_;
   const TensorLookup& tensors_;
   Backend& backend_;
+  const TensorRelease& release_;
 };
 
 RopeTableArgs rope_args(const RopeSpec& rope, int64_t dim) {
@@ -83,6 +87,14 @@ RopeTableArgs rope_args(const RopeSpec& rope, int64_t dim) {
 }
 static_assert(static_cast<int>(RopeSpec::Kind::kYarn) == static_cast<int>(RopeTableArgs::Kind::kYarn));
 static_assert(static_cast<int>(RopeSpec::Kind::kLlama3) == static_cast<int>(RopeTableArgs::Kind::kLlama3));
+
+// The embedding table comes first and keeps borrowing its tensor, which an output layer may share.
+void Loader::release(const std::string& prefix, std::span<const PartSpec> parts) const {
+  if (!release_) return;
+  for (const PartSpec& part : parts) {
+    if (part.name != "embed") release_(fmt::format("{}{}.weight", prefix, part.name));
+  }
+}
 
 Status Loader::load_rope(const LayerSpec& layer, LayerWeights& weights) const {
   const RopeTable table = make_rope_table(rope_args(layer.rope, layer.head_dim));
@@ -184,8 +196,9 @@ Status check_supported(const ModelSpec& spec, const TensorLookup& tensors, const
   return check_linear(tensors, spec.tied_embeddings ? "embed.weight" : "lm_head.weight", backend, spec.hidden);
 }
 
-Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend) {
-  return Loader(spec, tensors, backend).all();
+Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,
+                                    const TensorRelease& release) {
+  return Loader(spec, tensors, backend, release).all();
 }
 
 }  // namespace cove::model

@@ -17,6 +17,9 @@ namespace cove::model {
 // weights.
 using TensorLookup = std::function<TensorView(std::string_view canonical_name)>;
 
+// Told a canonical name once the backend holds its own copy of that tensor; may be empty.
+using TensorRelease = std::function<void(std::string_view canonical_name)>;
+
 struct LayerWeights {
   ConstantVector attention_norm;  // [hidden]
   std::unique_ptr<LinearWeight> qkv;
@@ -41,6 +44,7 @@ struct DecoderWeights {
 // Whether the backend can run this model with these tensors' formats; asked before anything is loaded.
 Status check_supported(const ModelSpec& spec, const TensorLookup& tensors, const Backend& backend);
 
-Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend);
+Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,
+                                    const TensorRelease& release = {});
 
 }  // namespace cove::model

@@ -152,6 +152,7 @@ Result<std::unique_ptr<CpuLinear>> load_cpu_linear(const LinearWeightDesc& desc,
   list_panels(*linear, parts, kernels.lanes);
   TRY(load_bias(*linear, parts, kernels));
   if (is_block_format(linear->dtype)) TRY(repack_blocks(*linear, kernels, pool));
+  linear->borrows_host = linear->packed.data() == nullptr;
   linear->bytes_read = static_cast<uint64_t>(linear->row_stride) * static_cast<uint64_t>(linear->out_features);
   return linear;
 }

@@ -4,19 +4,14 @@
 #include <array>
 #include <cstring>
 #include <memory>
-#include <vector>
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
 
 #include "base/check.h"
-#include "base/file.h"
-#include "tensor/io/gguf.h"
 
 namespace cove::engine {
 namespace {
-
-namespace fs = std::filesystem;
 
 class Sha256 {
  public:
@@ -40,51 +35,47 @@ class Sha256 {
   std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
 };
 
-bool belongs_to_model(const fs::path& file) {
+bool belongs_to_model(std::string_view name) {
   static constexpr std::string_view kNames[] = {"config.json", "generation_config.json", "tokenizer.json",
                                                 "tokenizer_config.json", "chat_template.jinja"};
-  const std::string name = file.filename().string();
   return name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") ||
          std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
-// What tells two files of one size apart without reading the weights.
-Result<size_t> head_bytes(const fs::path& path, std::span<const std::byte> file) {
-  if (path.extension() == ".safetensors") {
-    uint64_t length = 0;
-    if (file.size() >= sizeof(length)) std::memcpy(&length, file.data(), sizeof(length));
-    return static_cast<size_t>(std::min<uint64_t>(length, file.size() - std::min(sizeof(length), file.size()))) +
-           std::min(sizeof(length), file.size());
-  }
-  if (path.extension() != ".gguf") return file.size();
-  TRY_ASSIGN(const GgufHeader header, parse_gguf(file, path.filename().string()));
-  return std::min<size_t>(header.data_offset, file.size());
+// What tells two files of one size apart without reading the weights: the length and the JSON before the data.
+Result<uint64_t> safetensors_head_bytes(const FileSource& files, const std::string& name, uint64_t file_bytes) {
+  uint64_t length = 0;
+  TRY_ASSIGN(const std::string head, files.read_head(name, sizeof(length)));
+  if (head.size() == sizeof(length)) std::memcpy(&length, head.data(), sizeof(length));
+  return head.size() + std::min<uint64_t>(length, file_bytes - head.size());
 }
 
-Status add_file(Sha256& sha, const fs::path& path) {
-  TRY_ASSIGN(const MappedFile file, MappedFile::open(path));
-  TRY_ASSIGN(const size_t head, head_bytes(path, file.bytes()));
-  sha.add(fmt::format("{}\n{}\n{}\n", path.filename().string(), file.bytes().size(), head));
-  sha.add(file.bytes().first(head));
+Status add_file(Sha256& sha, const FileSource& files, const std::string& name, uint64_t head_bytes) {
+  TRY_ASSIGN(const uint64_t bytes, files.size(name));
+  head_bytes = std::min(head_bytes, bytes);
+  TRY_ASSIGN(const std::string head, files.read_head(name, head_bytes));
+  sha.add(fmt::format("{}\n{}\n{}\n", name, bytes, head_bytes));
+  sha.add(head);
   return {};
 }
 
 }  // namespace
 
-Result<std::string> model_digest(const fs::path& path) {
+Result<std::string> model_digest(const ModelSource& source, uint64_t head_bytes_of_gguf) {
   Sha256 sha;
-  std::error_code error;
-  if (!fs::is_directory(path, error)) {
-    TRY(add_file(sha, path));
+  const FileSource& files = *source.files;
+  if (!source.gguf.empty()) {
+    TRY(add_file(sha, files, source.gguf, head_bytes_of_gguf));
     return sha.finish();
   }
-  std::vector<fs::path> files;
-  for (fs::directory_iterator entry(path, error), end; !error && entry != end; entry.increment(error)) {
-    if (belongs_to_model(entry->path())) files.push_back(entry->path());
+  for (const std::string& name : files.names()) {
+    if (!belongs_to_model(name)) continue;
+    TRY_ASSIGN(uint64_t head_bytes, files.size(name));
+    if (name.ends_with(".safetensors")) {
+      TRY_ASSIGN(head_bytes, safetensors_head_bytes(files, name, head_bytes));
+    }
+    TRY(add_file(sha, files, name, head_bytes));
   }
-  if (error) return make_error(ErrorCode::kIo, fmt::format("{}: cannot list: {}", path.string(), error.message()));
-  std::sort(files.begin(), files.end());
-  for (const fs::path& file : files) TRY(add_file(sha, file));
   return sha.finish();
 }
 

@@ -4,14 +4,15 @@
 
 #include <fmt/format.h>
 
-#include "base/file.h"
 #include "base/json.h"
 #include "engine/loading/digest.h"
+#include "engine/loading/model_source.h"
 #include "engine/loading/text_files.h"
 #include "spec/expected_tensors.h"
 #include "spec/families/family.h"
 #include "tensor/io/gguf.h"
 #include "tensor/io/safetensors.h"
+#include "text/tokenizer/from_files.h"
 
 namespace cove::engine {
 namespace {
@@ -27,6 +28,8 @@ class GgufWeights final : public WeightSource {
   std::span<const TensorInfo> tensors() const override { return file_->weights().tensors(); }
   const TensorInfo* find(std::string_view name) const override { return file_->weights().find(name); }
   std::span<const std::byte> data(const TensorInfo& tensor) const override { return file_->weights().data(tensor); }
+  void release(const TensorInfo& tensor) const override { file_->weights().release(tensor); }
+  uint64_t held_bytes() const override { return file_->weights().held_bytes(); }
 
  private:
   std::unique_ptr<GgufFile> file_;
@@ -34,32 +37,30 @@ class GgufWeights final : public WeightSource {
 
 bool is_gguf(const fs::path& path) { return path.extension() == ".gguf"; }
 
-Result<json::value> read_config(const fs::path& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kConfigBytesMax));
+Result<json::value> read_config(const FileSource& files, const std::string& name) {
+  TRY_ASSIGN(const std::string text, files.read(name, kConfigBytesMax));
   auto value = parse_json(text);
-  if (!value) return with_context(std::move(value).error(), path.filename().string());
+  if (!value) return with_context(std::move(value).error(), name);
   return value;
 }
 
-Status read_generation(const fs::path& directory, ModelFiles& model) {
-  std::error_code ignored;
-  const fs::path path = directory / "generation_config.json";
-  if (!fs::exists(path, ignored)) return {};
-  TRY_ASSIGN(const json::value config, read_config(path));
+Status read_generation(const FileSource& files, ModelFiles& model) {
+  if (!files.has("generation_config.json")) return {};
+  TRY_ASSIGN(const json::value config, read_config(files, "generation_config.json"));
   TRY_ASSIGN(model.generation, parse_generation_config(config));
   return {};
 }
 
-Status read_text(const fs::path& path, const GgufMetadata* metadata, const OpenModelOptions& options,
+Status read_text(const FileSource& files, const GgufMetadata* metadata, const OpenModelOptions& options,
                  ModelFiles& model) {
   using Use = OpenModelOptions::TokenizerUse;
   TRY_ASSIGN(ChatTemplateSource chat,
-             metadata != nullptr ? chat_template_from_gguf(*metadata) : chat_template_from_directory(path));
+             metadata != nullptr ? chat_template_from_gguf(*metadata) : chat_template_from_files(files));
   model.chat_template = std::move(chat.source);
   model.bos_token = std::move(chat.bos_token);
   model.eos_token = std::move(chat.eos_token);
   if (options.tokenizer == Use::kNone) return {};
-  auto tokenizer = metadata != nullptr ? tokenizer_from_gguf(*metadata) : text::Tokenizer::from_path(path);
+  auto tokenizer = metadata != nullptr ? tokenizer_from_gguf(*metadata) : text::tokenizer_from_files(files);
   if (tokenizer) {
     model.tokenizer = std::move(*tokenizer);
   } else if (options.tokenizer == Use::kRequired) {
@@ -106,24 +107,34 @@ Status check_vocabulary(const ModelFiles& model) {
                   model.tokenizer->vocab_size() - 1, model.spec.vocab));
 }
 
-Status open_directory(const fs::path& path, const OpenModelOptions& options, ModelFiles& model) {
+Status open_directory(const ModelSource& source, const OpenModelOptions& options, ModelFiles& model) {
   model.container = "safetensors";
-  TRY_ASSIGN(const json::value config, read_config(path / "config.json"));
+  const FileSource& files = *source.files;
+  TRY_ASSIGN(const json::value config, read_config(files, "config.json"));
   TRY_ASSIGN(model.spec, spec_from_config(config));
-  TRY_ASSIGN(model.weights, open_safetensors(path));
+  TRY_ASSIGN(model.weights, open_safetensors(files));
   TRY_ASSIGN(model.container_names, match_tensors(model.spec, *model.weights, Container::kHuggingFace));
-  TRY(read_generation(path, model));
-  return read_text(path, nullptr, options, model);
+  TRY(read_generation(files, model));
+  TRY(read_text(files, nullptr, options, model));
+  TRY_ASSIGN(model.digest, model_digest(source, 0));
+  return {};
 }
 
-Status open_gguf(const fs::path& path, const OpenModelOptions& options, ModelFiles& model) {
+Result<std::unique_ptr<GgufFile>> open_gguf_of(const ModelSource& source) {
+  TRY_ASSIGN(FileBytes content, source.files->open(source.gguf));
+  return GgufFile::open(std::move(content), source.gguf);
+}
+
+Status open_gguf(const ModelSource& source, const OpenModelOptions& options, ModelFiles& model) {
   model.container = "gguf";
-  TRY_ASSIGN(std::unique_ptr<GgufFile> file, GgufFile::open(path));
+  TRY_ASSIGN(std::unique_ptr<GgufFile> file, open_gguf_of(source));
   const GgufFile& gguf = *file;
   model.weights = std::make_unique<GgufWeights>(std::move(file));
   TRY_ASSIGN(model.spec, spec_from_gguf(gguf.metadata(), gguf.weights()));
   TRY_ASSIGN(model.container_names, match_tensors(model.spec, gguf.weights(), Container::kGguf));
-  return read_text(path, &gguf.metadata(), options, model);
+  TRY(read_text(*source.files, &gguf.metadata(), options, model));
+  TRY_ASSIGN(model.digest, model_digest(source, gguf.header().data_offset));
+  return {};
 }
 
 // "DeepSeek-R1-Distill-Qwen-1.5B" of a directory of that name or of a file of that name and ".gguf".
@@ -133,21 +144,14 @@ std::string name_from(const fs::path& path) {
 }
 
 Status open_parts(const fs::path& path, const OpenModelOptions& options, ModelFiles& model) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return make_error(ErrorCode::kNotFound, "there is no such file or directory");
+  TRY_ASSIGN(const ModelSource source, open_model_source(path, options.key));
   model.path = path;
-  if (fs::is_directory(path, ignored)) {
-    TRY(open_directory(path, options, model));
-  } else if (is_gguf(path)) {
-    TRY(open_gguf(path, options, model));
-  } else {
-    return invalid_argument("is neither a model directory (with config.json) nor a .gguf file");
-  }
+  model.encrypted = source.encrypted;
+  TRY(source.gguf.empty() ? open_directory(source, options, model) : open_gguf(source, options, model));
   TRY(check_vocabulary(model));
   join_special_tokens(model);
   measure_weights(model);
   if (model.spec.name.empty()) model.spec.name = name_from(path);
-  TRY_ASSIGN(model.digest, model_digest(path));
   return {};
 }
 
@@ -159,6 +163,10 @@ fs::path without_trailing_slash(const fs::path& path) { return path.has_filename
 const TensorInfo* ModelFiles::info(std::string_view canonical_name) const {
   const auto found = container_names.find(canonical_name);
   return found == container_names.end() ? nullptr : weights->find(found->second);
+}
+
+void ModelFiles::release(std::string_view canonical_name) const {
+  if (const TensorInfo* tensor = info(canonical_name); tensor != nullptr) weights->release(*tensor);
 }
 
 TensorView ModelFiles::find(std::string_view canonical_name) const {
@@ -174,27 +182,31 @@ Result<ModelFiles> open_model_files(const fs::path& path, const OpenModelOptions
   ModelFiles model;
   const Status opened = open_parts(without_trailing_slash(path), options, model);
   if (opened) return model;
-  // The readers of one file begin with its name already.
-  const std::string& message = opened.error().message;
-  if (!message.starts_with(path.filename().string() + ": ")) return with_context(opened.error(), path.string());
-  return Error{opened.error().code, (path.parent_path() / message).string()};
+  return about_model(path, opened.error());
 }
 
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const fs::path& path) {
-  if (!is_gguf(path)) return text::Tokenizer::from_path(path);
-  TRY_ASSIGN(const std::unique_ptr<GgufFile> file, GgufFile::open(path));
-  auto tokenizer = tokenizer_from_gguf(file->metadata());
-  if (!tokenizer) return with_context(std::move(tokenizer).error(), path.string());
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const fs::path& path, const std::optional<SealKey>& key) {
+  if (!is_gguf(path) && !needs_key(path)) return text::Tokenizer::from_path(path);
+  const auto open = [&]() -> Result<std::unique_ptr<text::Tokenizer>> {
+    TRY_ASSIGN(const ModelSource source, open_model_source(path, key));
+    if (source.gguf.empty()) return text::tokenizer_from_files(*source.files);
+    TRY_ASSIGN(const std::unique_ptr<GgufFile> file, open_gguf_of(source));
+    return tokenizer_from_gguf(file->metadata());
+  };
+  auto tokenizer = open();
+  if (!tokenizer) return about_model(path, tokenizer.error());
   return tokenizer;
 }
 
-Result<ChatTemplateSource> open_chat_template(const fs::path& path) {
-  if (is_gguf(path)) {
-    TRY_ASSIGN(const std::unique_ptr<GgufFile> file, GgufFile::open(path));
+Result<ChatTemplateSource> open_chat_template(const fs::path& path, const std::optional<SealKey>& key) {
+  const auto open = [&]() -> Result<ChatTemplateSource> {
+    TRY_ASSIGN(const ModelSource source, open_model_source(path, key));
+    if (source.gguf.empty()) return chat_template_from_files(*source.files);
+    TRY_ASSIGN(const std::unique_ptr<GgufFile> file, open_gguf_of(source));
     return chat_template_from_gguf(file->metadata());
-  }
-  auto found = chat_template_from_directory(path);
-  if (!found) return with_context(std::move(found).error(), path.string());
+  };
+  auto found = open();
+  if (!found) return about_model(path, found.error());
   return found;
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 // A model as it lies on disk, opened and checked: a Hugging Face directory or one .gguf file. Called by make_engine,
 // the commands and the tests. Nothing is copied: weights are views of mapped files, so opening takes no memory for
-// them.
+// them; an encrypted model is decrypted once, into memory that is then read like a mapping.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "spec/generation_defaults.h"
 #include "spec/model_spec.h"
+#include "tensor/io/seal_key.h"
 #include "tensor/io/weight_source.h"
 #include "tensor/tensor_view.h"
 #include "text/tokenizer/tokenizer.h"
@@ -33,10 +34,13 @@ class ModelFiles {
   TensorView find(std::string_view canonical_name) const;
   // Where that tensor lies, for messages; nullptr when there is none.
   const TensorInfo* info(std::string_view canonical_name) const;
+  // A backend has its own copy of this tensor: its memory goes back (WeightSource::release).
+  void release(std::string_view canonical_name) const;
 
   std::filesystem::path path;
   std::string container;  // "safetensors" or "gguf"
-  ModelSpec spec;         // eos_ids: of config, generation config and tokenizer together
+  bool encrypted = false;
+  ModelSpec spec;  // eos_ids: of config, generation config and tokenizer together
   std::unique_ptr<WeightSource> weights;
   std::map<std::string, std::string, std::less<>> container_names;  // by canonical name
   std::unique_ptr<text::Tokenizer> tokenizer;  // null when the model has none that Cove reads (OpenModelOptions)
@@ -54,6 +58,7 @@ class ModelFiles {
 struct OpenModelOptions {
   enum class TokenizerUse : uint8_t { kRequired, kOptional, kNone };
   TokenizerUse tokenizer = TokenizerUse::kRequired;
+  std::optional<SealKey> key = std::nullopt;  // of an encrypted model
 };
 
 // Checks everything that can be checked without reading the weights: containers, configuration, every tensor's presence
@@ -61,7 +66,8 @@ struct OpenModelOptions {
 Result<ModelFiles> open_model_files(const std::filesystem::path& path, const OpenModelOptions& options = {});
 
 // Only the tokenizer of a model, or of a directory (or file) that has no more than tokenizer.json.
-Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::filesystem::path& path);
+Result<std::unique_ptr<text::Tokenizer>> open_tokenizer(const std::filesystem::path& path,
+                                                        const std::optional<SealKey>& key = std::nullopt);
 
 // Only the chat template's source and the texts of the special tokens, of a model or a bare tokenizer directory.
 struct ChatTemplateSource {
@@ -69,6 +75,7 @@ struct ChatTemplateSource {
   std::string bos_token;
   std::string eos_token;
 };
-Result<ChatTemplateSource> open_chat_template(const std::filesystem::path& path);
+Result<ChatTemplateSource> open_chat_template(const std::filesystem::path& path,
+                                              const std::optional<SealKey>& key = std::nullopt);
 
 }  // namespace cove::engine

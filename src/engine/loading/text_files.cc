@@ -3,23 +3,19 @@
 #include <fmt/format.h>
 #include <boost/json/array.hpp>
 
-#include "base/file.h"
 #include "base/json.h"
 
 namespace cove::engine {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kConfigBytesMax = 256U << 20;  // tokenizer_config.json of large vocabularies holds some megabytes
 constexpr size_t kTemplateBytesMax = 4U << 20;
 
-Result<std::optional<json::value>> read_json(const fs::path& path) {
-  std::error_code ignored;
-  if (!fs::exists(path, ignored)) return std::optional<json::value>();
-  TRY_ASSIGN(const std::string text, read_file(path, kConfigBytesMax));
+Result<std::optional<json::value>> read_json(const FileSource& files, const std::string& name) {
+  if (!files.has(name)) return std::optional<json::value>();
+  TRY_ASSIGN(const std::string text, files.read(name, kConfigBytesMax));
   auto value = parse_json(text);
-  if (!value) return with_context(std::move(value).error(), path.filename().string());
+  if (!value) return with_context(std::move(value).error(), name);
   return std::optional<json::value>(std::move(*value));
 }
 
@@ -48,15 +44,13 @@ Result<std::string> template_member(const json::value& config, const std::string
       fmt::format("{}: chat_template is neither a string nor a list with a template named 'default'", file_name));
 }
 
-Result<std::string> find_template(const fs::path& directory, const std::optional<json::value>& tokenizer_config) {
-  std::error_code ignored;
-  const fs::path file = directory / "chat_template.jinja";
-  if (fs::exists(file, ignored)) return read_file(file, kTemplateBytesMax);
+Result<std::string> find_template(const FileSource& files, const std::optional<json::value>& tokenizer_config) {
+  if (files.has("chat_template.jinja")) return files.read("chat_template.jinja", kTemplateBytesMax);
   if (tokenizer_config) {
     TRY_ASSIGN(std::string source, template_member(*tokenizer_config, "tokenizer_config.json"));
     if (!source.empty()) return source;
   }
-  TRY_ASSIGN(const auto processor, read_json(directory / "chat_template.json"));
+  TRY_ASSIGN(const auto processor, read_json(files, "chat_template.json"));
   if (processor) return template_member(*processor, "chat_template.json");
   return std::string();
 }
@@ -113,11 +107,11 @@ Result<ChatTemplateSource> chat_template_from_gguf(const GgufMetadata& metadata)
   return found;
 }
 
-Result<ChatTemplateSource> chat_template_from_directory(const fs::path& directory) {
-  TRY_ASSIGN(const auto config, read_json(directory / "tokenizer_config.json"));
+Result<ChatTemplateSource> chat_template_from_files(const FileSource& files) {
+  TRY_ASSIGN(const auto config, read_json(files, "tokenizer_config.json"));
   ChatTemplateSource found;
-  TRY_ASSIGN(found.source, find_template(directory, config));
-  TRY_ASSIGN(const auto special_tokens, read_json(directory / "special_tokens_map.json"));
+  TRY_ASSIGN(found.source, find_template(files, config));
+  TRY_ASSIGN(const auto special_tokens, read_json(files, "special_tokens_map.json"));
   for (const auto* source : {&config, &special_tokens}) {
     if (!*source) continue;
     if (found.bos_token.empty()) found.bos_token = token_text(**source, "bos_token");

@@ -16,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/file.h"
+#include "base/file_source.h"
 #include "base/result.h"
 #include "tensor/io/weight_source.h"
 
@@ -81,10 +81,12 @@ class GgufMetadata {
   std::unordered_map<std::string_view, GgufValue> values_;
 };
 
-// A mapped and checked GGUF file. Tensors of types that Cove cannot decode are listed as kOpaque.
+// A GGUF file in memory, checked. Tensors of types that Cove cannot decode are listed as kOpaque.
 class GgufFile {
  public:
   static Result<std::unique_ptr<GgufFile>> open(const std::filesystem::path& path);
+  // The same of a file that is in memory already; `name` is for messages and TensorInfo.
+  static Result<std::unique_ptr<GgufFile>> open(FileBytes content, const std::string& name);
 
   const GgufHeader& header() const { return header_; }
   const GgufMetadata& metadata() const { return metadata_; }

@@ -7,7 +7,7 @@
 
 namespace cove {
 
-Status MappedWeights::add(const std::string& file_name, MappedFile file, std::vector<TensorInfo> tensors) {
+Status MappedWeights::add(const std::string& file_name, FileBytes file, std::vector<TensorInfo> tensors) {
   for (TensorInfo& tensor : tensors) {
     const auto [place, inserted] = index_by_name_.emplace(tensor.name, tensors_.size());
     if (!inserted) {
@@ -29,6 +29,18 @@ std::span<const std::byte> MappedWeights::data(const TensorInfo& tensor) const {
   const auto found = files_.find(tensor.file);
   COVE_CHECK(found != files_.end());
   return found->second.bytes().subspan(tensor.offset, tensor.bytes);
+}
+
+void MappedWeights::release(const TensorInfo& tensor) const {
+  const auto found = files_.find(tensor.file);
+  COVE_CHECK(found != files_.end());
+  found->second.release(found->second.bytes().subspan(tensor.offset, tensor.bytes));
+}
+
+uint64_t MappedWeights::held_bytes() const {
+  uint64_t sum = 0;
+  for (const auto& [name, file] : files_) sum += file.held_bytes();
+  return sum;
 }
 
 TensorView view_of(const WeightSource& source, const TensorInfo& tensor) {

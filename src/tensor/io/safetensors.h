@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/file_source.h"
 #include "base/result.h"
 #include "tensor/io/weight_source.h"
 
@@ -31,6 +32,9 @@ Result<SafetensorsHeader> parse_safetensors(std::span<const std::byte> file, con
 // `path` is a .safetensors file, an index (.safetensors.index.json) or a directory with either: its
 // model.safetensors.index.json decides, else all of its *.safetensors files are taken. Files are mapped.
 Result<std::unique_ptr<WeightSource>> open_safetensors(const std::filesystem::path& path);
+
+// The same for a model's files, encrypted or not.
+Result<std::unique_ptr<WeightSource>> open_safetensors(const FileSource& files);
 
 struct TensorToWrite {
   std::string name;

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <map>
 #include <set>
 
@@ -15,13 +14,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kIndexName = "model.safetensors.index.json";
+constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr std::string_view kIndexEnding = ".safetensors.index.json";
 constexpr size_t kIndexBytesMax = 100'000'000;
 
-Status add_file(MappedWeights& weights, const fs::path& path) {
-  TRY_ASSIGN(MappedFile file, MappedFile::open(path));
-  const std::string name = path.filename().string();
+Status add_file(MappedWeights& weights, const FileSource& files, const std::string& name) {
+  TRY_ASSIGN(FileBytes file, files.open(name));
   TRY_ASSIGN(SafetensorsHeader header, parse_safetensors(file.bytes(), name));
   return weights.add(name, std::move(file), std::move(header.tensors));
 }
@@ -34,8 +32,8 @@ bool is_plain_file_name(std::string_view name) {
 
 using WeightMap = std::map<std::string, std::string>;  // tensor to file
 
-Result<WeightMap> read_index(const fs::path& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kIndexBytesMax));
+Result<WeightMap> read_index(const FileSource& source, const std::string& index) {
+  TRY_ASSIGN(const std::string text, source.read(index, kIndexBytesMax));
   TRY_ASSIGN(const json::value root, parse_json(text));
   const json::value* map = find_member(root, "weight_map");
   if (map == nullptr || !map->is_object()) return data_corrupt("has no object 'weight_map'");
@@ -54,16 +52,16 @@ Result<WeightMap> read_index(const fs::path& path) {
   return files;
 }
 
-Status add_shards(MappedWeights& weights, const fs::path& folder, const WeightMap& map) {
+Status add_shards(MappedWeights& weights, const FileSource& source, const WeightMap& map) {
   std::set<std::string> files;
   for (const auto& [tensor, file] : map) files.insert(file);
   for (const std::string& file : files) {
-    if (!fs::exists(folder / file)) {
+    if (!source.has(file)) {
       return make_error(ErrorCode::kNotFound,
                         fmt::format("file {} is named by the index but is not there; the download is incomplete",
                                     printable_name(file)));
     }
-    TRY(add_file(weights, folder / file));
+    TRY(add_file(weights, source, file));
   }
   for (const auto& [tensor, file] : map) {
     const TensorInfo* info = weights.find(tensor);
@@ -75,36 +73,33 @@ Status add_shards(MappedWeights& weights, const fs::path& folder, const WeightMa
   return {};
 }
 
-Status add_index(MappedWeights& weights, const fs::path& path) {
-  auto map = read_index(path);
-  if (!map) return with_context(std::move(map).error(), path.filename().string());
-  const Status added = add_shards(weights, path.parent_path(), *map);
-  if (!added) return with_context(added.error(), path.filename().string());
+Status add_index(MappedWeights& weights, const FileSource& source, const std::string& index) {
+  auto map = read_index(source, index);
+  if (!map) return with_context(std::move(map).error(), index);
+  const Status added = add_shards(weights, source, *map);
+  if (!added) return with_context(added.error(), index);
   return {};
 }
 
-Result<std::vector<fs::path>> safetensors_in(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->path().extension() == ".safetensors") files.push_back(entry->path());
+Status add_folder(MappedWeights& weights, const FileSource& source) {
+  if (source.has(kIndexName)) return add_index(weights, source, kIndexName);
+  if (source.has("model.safetensors")) return add_file(weights, source, "model.safetensors");
+  bool found = false;
+  for (const std::string& name : source.names()) {
+    if (!name.ends_with(".safetensors")) continue;
+    found = true;
+    TRY(add_file(weights, source, name));
   }
-  if (error) return make_error(ErrorCode::kIo, fmt::format("{}: cannot list: {}", folder.string(), error.message()));
-  std::sort(files.begin(), files.end());
-  if (!files.empty()) return files;
-  return make_error(ErrorCode::kNotFound, fmt::format("{}: has no *.safetensors files", folder.string()));
+  if (found) return {};
+  return make_error(ErrorCode::kNotFound, fmt::format("{}: has no *.safetensors files", source.path().string()));
 }
 
 Status add_path(MappedWeights& weights, const fs::path& path) {
   std::error_code ignored;
-  if (!fs::is_directory(path, ignored)) {
-    return path.string().ends_with(kIndexEnding) ? add_index(weights, path) : add_file(weights, path);
-  }
-  if (fs::exists(path / kIndexName, ignored)) return add_index(weights, path / kIndexName);
-  if (fs::exists(path / "model.safetensors", ignored)) return add_file(weights, path / "model.safetensors");
-  TRY_ASSIGN(const std::vector<fs::path> files, safetensors_in(path));
-  for (const fs::path& file : files) TRY(add_file(weights, file));
-  return {};
+  if (fs::is_directory(path, ignored)) return add_folder(weights, DirectoryFiles(path));
+  const DirectoryFiles folder(path.parent_path());
+  const std::string name = path.filename().string();
+  return name.ends_with(kIndexEnding) ? add_index(weights, folder, name) : add_file(weights, folder, name);
 }
 
 }  // namespace
@@ -112,6 +107,12 @@ Status add_path(MappedWeights& weights, const fs::path& path) {
 Result<std::unique_ptr<WeightSource>> open_safetensors(const fs::path& path) {
   auto weights = std::make_unique<MappedWeights>();
   TRY(add_path(*weights, path));
+  return std::unique_ptr<WeightSource>(std::move(weights));
+}
+
+Result<std::unique_ptr<WeightSource>> open_safetensors(const FileSource& files) {
+  auto weights = std::make_unique<MappedWeights>();
+  TRY(add_folder(*weights, files));
   return std::unique_ptr<WeightSource>(std::move(weights));
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Named tensors of a model file or directory, whatever the container: safetensors (sharded or not) or GGUF. The bytes
-// are mapped, never copied; whoever keeps a TensorView's data keeps the WeightSource alive.
+// are mapped or, of an encrypted model, decrypted once; they are never copied; whoever keeps a TensorView's data keeps
+// the WeightSource alive.
 
 #include <memory>
 #include <span>
@@ -31,6 +32,11 @@ class WeightSource {
   virtual const TensorInfo* find(std::string_view name) const = 0;
   // The mapped bytes of a tensor of this source; alignment is only that of the file.
   virtual std::span<const std::byte> data(const TensorInfo& tensor) const = 0;
+  // Nobody reads this tensor any more (a backend has its own copy): its memory goes back to the system. Of an encrypted
+  // model its bytes are gone afterwards.
+  virtual void release(const TensorInfo&) const {}
+  // Memory taken by decrypted files; 0 for mapped ones, which the system drops and reads again as it likes.
+  virtual uint64_t held_bytes() const { return 0; }
 };
 
 // The tensor as a view of the mapped bytes (not to be written to). A null view when dtype is kOpaque.

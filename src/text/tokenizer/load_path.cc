@@ -5,7 +5,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/string.hpp>
 
-#include "base/file.h"
+#include "base/file_source.h"
+#include "text/tokenizer/from_files.h"
 #include "text/tokenizer/loaders.h"
 
 namespace cove::text {
@@ -17,60 +18,42 @@ constexpr size_t kFileBytesMax = size_t{256} << 20;
 constexpr size_t kQwen2Tokens = 151643;
 constexpr size_t kGpt2Tokens = 50257;
 
-bool is_file(const fs::path& path) {
-  std::error_code ignored;  // a path that cannot be asked for is no file
-  return fs::is_regular_file(path, ignored);
+Result<std::string> read_if_there(const FileSource& files, const std::string& name) {
+  if (!files.has(name)) return std::string();
+  return files.read(name, kFileBytesMax);
 }
 
-Result<std::string> read_if_there(const fs::path& path) {
-  if (!is_file(path)) return std::string();
-  return read_file(path, kFileBytesMax);
-}
-
-Result<json::value> read_json(const fs::path& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
+Result<json::value> read_json(const FileSource& files, const std::string& name) {
+  TRY_ASSIGN(const std::string text, files.read(name, kFileBytesMax));
   auto value = parse_json(text);
-  if (!value) return with_context(std::move(value).error(), path.string());
+  if (!value) return with_context(std::move(value).error(), (files.path() / name).string());
   return value;
 }
 
-Result<std::unique_ptr<Tokenizer>> load_json_file(const fs::path& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
-  TRY_ASSIGN(const std::string config, read_if_there(path.parent_path() / "tokenizer_config.json"));
+Result<std::unique_ptr<Tokenizer>> load_json_file(const FileSource& files, const std::string& name) {
+  TRY_ASSIGN(const std::string text, files.read(name, kFileBytesMax));
+  TRY_ASSIGN(const std::string config, read_if_there(files, "tokenizer_config.json"));
   auto tokenizer = Tokenizer::from_json(text, config);
-  if (!tokenizer) return with_context(std::move(tokenizer).error(), path.parent_path().string());
+  if (!tokenizer) return with_context(std::move(tokenizer).error(), files.path().string());
   return tokenizer;
 }
 
-Result<std::unique_ptr<Tokenizer>> load_tiktoken_file(const fs::path& path) {
-  TRY_ASSIGN(const std::string text, read_file(path, kFileBytesMax));
+Result<std::unique_ptr<Tokenizer>> load_tiktoken_file(const FileSource& files, const std::string& name) {
+  TRY_ASSIGN(const std::string text, files.read(name, kFileBytesMax));
   auto tokenizer = load_tiktoken(text);
-  if (!tokenizer) return with_context(std::move(tokenizer).error(), path.string());
+  if (!tokenizer) return with_context(std::move(tokenizer).error(), (files.path() / name).string());
   return tokenizer;
 }
 
 // The only file of the folder that is called tokenizer*.json or *.tiktoken; empty when there is none or more than one.
-fs::path only_candidate(const fs::path& folder) {
-  fs::path candidate;
+std::string only_candidate(const FileSource& files) {
+  std::string candidate;
   int count = 0;
-  std::error_code error;
-  for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    const std::string name = entry->path().filename().string();
+  for (const std::string& name : files.names()) {
     const bool json = name.starts_with("tokenizer") && name.ends_with(".json") && name != "tokenizer_config.json";
-    if ((json || name.ends_with(".tiktoken")) && ++count == 1) candidate = entry->path();
+    if ((json || name.ends_with(".tiktoken")) && ++count == 1) candidate = name;
   }
-  return count == 1 ? candidate : fs::path();
-}
-
-Result<std::unique_ptr<Tokenizer>> load_folder(const fs::path& folder) {
-  if (is_file(folder / "tokenizer.json")) return load_json_file(folder / "tokenizer.json");
-  if (is_file(folder / "vocab.json") && is_file(folder / "merges.txt")) return load_vocab_and_merges(folder);
-  const fs::path candidate = only_candidate(folder);
-  if (candidate.extension() == ".json") return load_json_file(candidate);
-  if (candidate.extension() == ".tiktoken") return load_tiktoken_file(candidate);
-  return Error{
-      ErrorCode::kNotFound,
-      fmt::format("{}: has no tokenizer.json, no vocab.json with merges.txt and no .tiktoken file", folder.string())};
+  return count == 1 ? candidate : std::string();
 }
 
 Status choose_family(const json::value& config, size_t tokens, BpeTokenizer::Parts& parts) {
@@ -107,14 +90,14 @@ Status read_merges(std::string_view text, PublishedBpe& published) {
 
 }  // namespace
 
-Result<std::unique_ptr<Tokenizer>> load_vocab_and_merges(const fs::path& folder) {
-  TRY_ASSIGN(const json::value vocab, read_json(folder / "vocab.json"));
-  TRY_ASSIGN(const std::string merges, read_file(folder / "merges.txt", kFileBytesMax));
+Result<std::unique_ptr<Tokenizer>> load_vocab_and_merges(const FileSource& files) {
+  TRY_ASSIGN(const json::value vocab, read_json(files, "vocab.json"));
+  TRY_ASSIGN(const std::string merges, files.read("merges.txt", kFileBytesMax));
   json::value config;
-  if (is_file(folder / "tokenizer_config.json")) {
-    TRY_ASSIGN(config, read_json(folder / "tokenizer_config.json"));
+  if (files.has("tokenizer_config.json")) {
+    TRY_ASSIGN(config, read_json(files, "tokenizer_config.json"));
   }
-  const auto named = [&](Error error) { return with_context(std::move(error), folder.string()); };
+  const auto named = [&](Error error) { return with_context(std::move(error), files.path().string()); };
   PublishedBpe published;
   if (!vocab.is_object()) return named(data_corrupt("vocab.json is not an object of token and id"));
   for (const json::key_value_pair& entry : vocab.get_object()) {
@@ -133,12 +116,24 @@ Result<std::unique_ptr<Tokenizer>> load_vocab_and_merges(const fs::path& folder)
   return BpeTokenizer::create(std::move(parts));
 }
 
+Result<std::unique_ptr<Tokenizer>> tokenizer_from_files(const FileSource& files) {
+  if (files.has("tokenizer.json")) return load_json_file(files, "tokenizer.json");
+  if (files.has("vocab.json") && files.has("merges.txt")) return load_vocab_and_merges(files);
+  const std::string candidate = only_candidate(files);
+  if (candidate.ends_with(".json")) return load_json_file(files, candidate);
+  if (candidate.ends_with(".tiktoken")) return load_tiktoken_file(files, candidate);
+  return Error{ErrorCode::kNotFound,
+               fmt::format("{}: has no tokenizer.json, no vocab.json with merges.txt and no .tiktoken file",
+                           files.path().string())};
+}
+
 Result<std::unique_ptr<Tokenizer>> Tokenizer::from_path(const fs::path& path) {
   std::error_code error;
-  if (fs::is_directory(path, error)) return load_folder(path);
-  if (path.extension() == ".json") return load_json_file(path);
-  if (path.extension() == ".tiktoken") return load_tiktoken_file(path);
-  if (!is_file(path))
+  if (fs::is_directory(path, error)) return tokenizer_from_files(DirectoryFiles(path));
+  const DirectoryFiles folder(path.parent_path());
+  if (path.extension() == ".json") return load_json_file(folder, path.filename().string());
+  if (path.extension() == ".tiktoken") return load_tiktoken_file(folder, path.filename().string());
+  if (!fs::is_regular_file(path, error))
     return Error{ErrorCode::kNotFound, fmt::format("{}: there is no such file or folder", path.string())};
   return Error{
       ErrorCode::kUnsupported,

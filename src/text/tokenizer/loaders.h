@@ -10,6 +10,10 @@
 #include "base/json.h"
 #include "text/tokenizer/bpe_tokenizer.h"
 
+namespace cove {
+class FileSource;
+}
+
 namespace cove::text {
 
 // Vocabulary and merges as published, spelled in the byte alphabet. Views must live until build_model returns.
@@ -46,8 +50,7 @@ std::vector<AddedToken> llama3_added_tokens();
 std::vector<AddedToken> deepseek_v3_added_tokens();
 
 // The forms other than tokenizer.json, by file.
-Result<std::unique_ptr<Tokenizer>> load_vocab_and_merges(
-    const std::filesystem::path& folder);                                  // vocab.json + merges.txt
-Result<std::unique_ptr<Tokenizer>> load_tiktoken(std::string_view ranks);  // *.tiktoken
+Result<std::unique_ptr<Tokenizer>> load_vocab_and_merges(const FileSource& files);  // vocab.json + merges.txt
+Result<std::unique_ptr<Tokenizer>> load_tiktoken(std::string_view ranks);           // *.tiktoken
 
 }  // namespace cove::text
