@@ -32,41 +32,6 @@ std::string padded(const Value& v) {
   return text;
 }
 
-// "6730,6739:6=6,7=7,3=3,0<9" for numbers of one length that begin alike; otherwise empty, the sign shows at once.
-std::string digits_side_by_side(const std::string& a, const std::string& b) {
-  if (a.size() != b.size() || a[0] != b[0] || a == b) return "";
-  std::string out = a + "," + b + ":";
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (a[i] == '.') continue;
-    out += (i == 0 ? "" : ",") + a.substr(i, 1) + (a[i] == b[i] ? "=" : a[i] < b[i] ? "<" : ">") + b.substr(i, 1);
-    if (a[i] != b[i]) break;
-  }
-  return out + "\n";
-}
-
-// The values with as many digits before and behind the point as the longest of them: then the first digit that differs
-// decides. Empty when they are of one length already.
-std::vector<std::string> aligned(const std::vector<Value>& values) {
-  size_t before = 0, behind = 0;
-  bool same = true;
-  const auto point = [](const std::string& text) { return std::min(text.find('.'), text.size()); };
-  for (const Value& v : values) {
-    const size_t size = v.shown.size(), at = point(v.shown);
-    same = same && size == values[0].shown.size() && at == point(values[0].shown);
-    before = std::max(before, at);
-    behind = std::max(behind, at == size ? 0 : size - at - 1);
-  }
-  std::vector<std::string> out;
-  for (const Value& v : values) {
-    if (same) break;
-    std::string text = std::string(before - point(v.shown), '0') + v.shown;
-    if (behind > 0 && text.size() == before) text += '.';
-    if (behind > 0) text.append(before + 1 + behind - text.size(), '0');
-    out.push_back(text);
-  }
-  return out;
-}
-
 Sample compare_pair(const Draw& draw) {
   Rng& rng = draw.rng;
   int64_t kind = rng.range(0, 1);
@@ -89,8 +54,7 @@ Sample compare_pair(const Draw& draw) {
                                                 "Compare {a} and {b}: which is smaller?"})),
            {{"a", a.shown}, {"b", b.shown}});
   std::string sign = a.scaled > b.scaled ? ">" : "<";
-  std::string x = kind == 1 ? padded(a) : a.shown, y = kind == 1 ? padded(b) : b.shown;
-  std::string reasoning = digits_side_by_side(x, y) + x + sign + y;
+  std::string reasoning = kind == 1 ? padded(a) + sign + padded(b) : a.shown + sign + b.shown;
   std::string answer = fill(larger ? draw.say("{r}更大。", "{r} is larger.") : draw.say("{r}更小。", "{r} is smaller."),
                             {{"r", best.shown}});
   return make_sample(draw, "cmp|" + a.shown + "|" + b.shown, prompt, reasoning, answer, {CheckKind::kExact, {answer}});
@@ -132,12 +96,9 @@ Sample sort_list(const Draw& draw) {
                 : rng.pick({"Sort {l} from largest to smallest.", "Sort these numbers in descending order: {l}",
                             "Arrange from large to small: {l}", "Put {l} in decreasing order."})),
       {{"l", shown}});
-  // The reasoning brings all numbers to one length, then takes out the extreme one and writes what is left, so that
-  // each line is one comparison pass.
-  std::vector<Value> rest = values, sorted, plain;
-  const std::vector<std::string> same_length = aligned(values);
-  for (size_t i = 0; i < same_length.size(); ++i) rest[i].shown = same_length[i];
-  std::string reasoning = same_length.empty() ? "" : list_text(rest, " ") + "\n";
+  // The reasoning takes out the extreme number and writes what is left, so that each line is one comparison pass.
+  std::vector<Value> rest = values, sorted;
+  std::string reasoning;
   while (!rest.empty()) {
     auto at = std::min_element(rest.begin(), rest.end(), [&](const Value& a, const Value& b) {
       return up ? a.scaled < b.scaled : a.scaled > b.scaled;
@@ -147,9 +108,7 @@ Sample sort_list(const Draw& draw) {
     if (!rest.empty()) reasoning += sorted.back().shown + " | " + list_text(rest, " ") + "\n";
   }
   reasoning += sorted.back().shown;
-  for (const Value& v : sorted)
-    plain.push_back(*std::find_if(values.begin(), values.end(), [&](const Value& o) { return o.scaled == v.scaled; }));
-  std::string answer = list_text(plain, draw.chinese() ? "、" : ", ");
+  std::string answer = list_text(sorted, draw.chinese() ? "、" : ", ");
   return make_sample(draw, "sort|" + list_text(values, ","), prompt, reasoning, answer, {CheckKind::kExact, {answer}});
 }
 

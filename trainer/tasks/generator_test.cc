@@ -97,24 +97,6 @@ TEST(Generator, goes_through_all_keys_before_it_says_that_one_is_missing) {
   EXPECT_GT(seen, 5);
 }
 
-TEST(Generator, sorts_numbers_of_one_length) {
-  int padded = 0;
-  for (uint64_t i = 0; i < 20000; ++i) {
-    const Sample sample = training_sample(1, i);
-    const size_t bar = sample.reasoning.find(" | ");
-    if (sample.task != "comparison" || bar == std::string::npos) continue;
-    const std::string reasoning = sample.reasoning + "\n";
-    padded += reasoning.find('\n') < bar ? 1 : 0;
-    const size_t length = reasoning.find_first_of(" \n");
-    for (size_t at = 0; at < reasoning.size();) {
-      const size_t end = reasoning.find_first_of(" \n", at);
-      EXPECT_TRUE(reasoning[at] == '|' || end - at == length) << sample.reasoning;
-      at = end + 1;
-    }
-  }
-  EXPECT_GT(padded, 50);
-}
-
 TEST(Generator, judges_its_own_answers_as_right) {
   for (const TaskRow& row : task_rows()) {
     for (uint64_t i = 0; i < 100; ++i) {

@@ -81,13 +81,13 @@ std::string render(const Table& t, bool markdown) {
   return out;
 }
 
-// A row walked cell by cell up to the wanted column, each cell with its title: "杯子,语文:75,数学:44". The next title
-// and the next cell are each a copy of what follows the one before, which a small network does more surely than to find
-// the cell at once.
+// A row walked cell by cell, each with its title, then the wanted one: "杯子,语文:75,数学:44,年龄:30|44". The next
+// title and the next cell are each a copy of what follows the one before, and the wanted cell then stands beside its
+// title: a small network does both more surely than finding the cell at once.
 std::string walk(const Table& t, size_t row, size_t column) {
   std::string out = t.rows[row];
-  for (size_t i = 0; i <= column; ++i) out += "," + t.titles[i] + ":" + str(t.cells[row][i]);
-  return out;
+  for (size_t i = 0; i < t.titles.size(); ++i) out += "," + t.titles[i] + ":" + str(t.cells[row][i]);
+  return out + "|" + str(t.cells[row][column]);
 }
 
 struct Question {
