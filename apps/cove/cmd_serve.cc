@@ -15,6 +15,7 @@
 #include "serve_alerts.h"
 #include "serve_banner.h"
 #include "serve_config.h"
+#include "serve_identity.h"
 #include "serve_model_key.h"
 #include "serve_plugins.h"
 #include "serve_signals.h"
@@ -151,16 +152,19 @@ class Service {
     }
     TRY_ASSIGN(alerts_, AlertCenter::open(values()));
     TRY_ASSIGN(plugins_, open_plugins(values()));
+    TRY_ASSIGN(identity_, ServeIdentity::open(config_, *database_, std::time(nullptr)));
     using Aliases = MetricsRegistry::Aliases;
     const server::GatewayOptions options{
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
         .aliases = values().boolean("telemetry.vllm_aliases") ? Aliases::kShow : Aliases::kHide,
         .work = {}};
-    gateway_ = std::make_unique<server::Gateway>(options, server::GatewayServices{.keys = &*keys_,
-                                                                                  .sessions = &sessions_,
-                                                                                  .watch = &alerts_->watch(),
-                                                                                  .webhook = alerts_->webhook(),
-                                                                                  .plugins = plugins_.get()});
+    server::GatewayServices services{.keys = &*keys_,
+                                     .sessions = &sessions_,
+                                     .watch = &alerts_->watch(),
+                                     .webhook = alerts_->webhook(),
+                                     .plugins = plugins_.get()};
+    identity_->add_to(services);
+    gateway_ = std::make_unique<server::Gateway>(options, services);
     http::ServerOptions listening = server_options(values());
     listening.tls = tls_.context();
     TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
@@ -239,6 +243,7 @@ class Service {
   OpenedModel model_;
   std::unique_ptr<storage::Database> database_;
   std::optional<auth::ApiKeys> keys_;
+  std::unique_ptr<ServeIdentity> identity_;
   std::optional<std::string> new_key_;
   auth::Sessions sessions_;
   std::unique_ptr<AlertCenter> alerts_;

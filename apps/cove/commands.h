@@ -17,12 +17,13 @@ extern const Command kParse;
 extern const Command kRender;
 extern const Command kServe;
 extern const Command kTls;
+extern const Command kToken;
 extern const Command kTokenize;
 extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kBench, &kChat,   &kDecrypt, &kDoctor, &kEncrypt,  &kKey,
-    &kModel,  &kParse, &kRender, &kServe,   &kTls,    &kTokenize, &kUser,
+    &kApikey, &kBench,  &kChat,  &kDecrypt, &kDoctor, &kEncrypt,  &kKey,  &kModel,
+    &kParse,  &kRender, &kServe, &kTls,     &kToken,  &kTokenize, &kUser,
 };
 
 }  // namespace cove::app

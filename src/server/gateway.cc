@@ -12,7 +12,10 @@ namespace cove::server {
 Gateway::Gateway(const GatewayOptions& options, const GatewayServices& services)
     : options_(options),
       services_(services),
-      authenticator_({.keys = services.keys, .users = services.users}),
+      authenticator_({.keys = services.keys,
+                      .users = services.users,
+                      .tokens = services.tokens,
+                      .foreign = services.foreign_tokens}),
       work_(options.work) {
   COVE_CHECK(services.keys != nullptr || options.auth == AuthMode::kOff);
   COVE_CHECK(services.sessions != nullptr);
@@ -47,14 +50,15 @@ std::string_view path_parameter(const Route& route, std::string_view path) {
 
 namespace {
 
-void add_id(http::Response& response, const http::Request& request) {
-  response.headers.push_back({"x-request-id", context_of(request).id});
+void add_headers(http::Response& response, const http::Request& request) {
+  const auto& headers = context_of(request).headers;
+  response.headers.insert(response.headers.end(), headers.begin(), headers.end());
 }
 
 }  // namespace
 
 void respond(const std::shared_ptr<http::Exchange>& exchange, http::Response response) {
-  add_id(response, exchange->request());
+  add_headers(response, exchange->request());
   exchange->respond(std::move(response));
 }
 
@@ -62,17 +66,32 @@ void respond(const std::shared_ptr<http::Exchange>& exchange, const ApiError& er
   respond(exchange, to_response(error));
 }
 
+void Gateway::watch_request(const http::Request& request) {
+  const auth::Identity& identity = context_of(request).identity;
+  if (services_.watch != nullptr && !identity.id.empty()) services_.watch->request(identity.id, identity.name);
+}
+
 std::optional<http::Response> Gateway::check_head(http::Request& request) {
   ++in_flight_;
   auto refusal = run_middleware(*this, request);
-  const auth::Identity& identity = context_of(request).identity;
-  if (services_.watch != nullptr && !identity.id.empty()) services_.watch->request(identity.id, identity.name);
-  if (refusal) add_id(*refusal, request);
+  watch_request(request);
+  if (refusal) add_headers(*refusal, request);
   return refusal;
 }
 
 void Gateway::handle(std::shared_ptr<http::Exchange> exchange) {
-  context_of(exchange->request()).route->handle(*this, exchange);
+  RequestContext& context = context_of(exchange->request());
+  if (!context.waiting_token.empty()) return authenticate_later(*this, exchange);
+  context.route->handle(*this, exchange);
+}
+
+void Gateway::generation_ended(RequestContext& context, const GenerationReport& report) {
+  metrics_.generation_ended(report);
+  context.usage = report.usage;
+  context.finish_reason = report.finish_reason;
+  if (services_.rate_limits != nullptr) {
+    services_.rate_limits->charge_tokens(context.identity, report.usage.prompt_tokens + report.usage.completion_tokens);
+  }
 }
 
 http::Response Gateway::refuse(http::Request& request, int status, std::string_view message) {
@@ -82,12 +101,13 @@ http::Response Gateway::refuse(http::Request& request, int status, std::string_v
     metrics_.request_begun();
     auto context = std::make_shared<RequestContext>();
     context->id = "req_unread";
+    context->headers = {{"x-request-id", context->id}};
     context->arrived = std::chrono::steady_clock::now();
     request.context = std::move(context);
   }
   http::Response response = to_response({kind_of_status(status), std::string(message), {}});
   response.status = status;
-  add_id(response, request);
+  add_headers(response, request);
   return response;
 }
 
@@ -111,6 +131,7 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   // 499 as nginx has it: the client went away before there was a status.
   const int status = outcome.status == 0 ? 499 : outcome.status;
   --in_flight_;
+  if (context.counted) services_.rate_limits->release(context.identity);
   metrics_.request_done(route, status);
   if (services_.watch != nullptr) watch_end(*services_.watch, request);
   if (!outcome.complete) metrics_.request_aborted();
@@ -123,6 +144,7 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
                               {"status", status},
                               {"ms", ms},
                               {"bytes", outcome.body_bytes},
+                              {"identity", context.identity.id},
                               {"key", context.identity.name},
                               {"peer", request.peer},
                               {"client_certificate", request.client_subject},

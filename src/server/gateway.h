@@ -8,12 +8,16 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "server/http/server.h"
 #include "server/served_model.h"
 #include "server/server_metrics.h"
 #include "server/work_queue.h"
+#include "services/auth/addresses.h"
 #include "services/auth/authenticator.h"
+#include "services/auth/login_guard.h"
+#include "services/auth/rate_limits.h"
 #include "services/auth/sessions.h"
 #include "services/plugins/plugin_set.h"
 
@@ -28,12 +32,17 @@ struct Route;
 
 // What the gateway uses of services/. They outlive it; a null pointer means that the service is off.
 struct GatewayServices {
-  auth::ApiKeys* keys = nullptr;              // null only with AuthMode::kOff
-  auth::Sessions* sessions = nullptr;         // never null
-  auth::Users* users = nullptr;               // null = nobody signs in with a password
-  anomaly::Watch* watch = nullptr;            // null = nothing is watched
-  const anomaly::Webhook* webhook = nullptr;  // of the watch, for the metrics
-  const plugins::PluginSet* plugins = nullptr;
+  auth::ApiKeys* keys = nullptr;                  // null only with AuthMode::kOff
+  auth::Sessions* sessions = nullptr;             // never null
+  auth::Users* users = nullptr;                   // null = nobody signs in with a password
+  auth::TokenIssuer* tokens = nullptr;            // null = no /token
+  auth::ForeignTokens* foreign_tokens = nullptr;  // null = no other issuer is trusted
+  auth::LoginGuard* login_guard = nullptr;        // null = failed sign-ins lock nobody out
+  auth::RateLimits* rate_limits = nullptr;        // null = nobody is limited
+  const auth::AddressRules* addresses = nullptr;  // null = everybody may connect, no proxy is believed
+  anomaly::Watch* watch = nullptr;                // null = nothing is watched
+  const anomaly::Webhook* webhook = nullptr;      // of the watch, for the metrics
+  const plugins::PluginSet* plugins = nullptr;    // null = none
 };
 
 enum class AuthMode : uint8_t { kRequired, kOff };
@@ -50,6 +59,9 @@ struct RequestContext {
   std::string id;  // x-request-id
   const Route* route = nullptr;
   auth::Identity identity;
+  std::string waiting_token;            // whose issuer's keys must be fetched before anybody knows who this is
+  bool counted = false;                 // has a place among the concurrent requests of its identity
+  std::vector<http::Header> headers{};  // of the answer, whatever it is: x-request-id, x-ratelimit-*
   std::chrono::steady_clock::time_point arrived;
   AnswerUsage usage;  // of a generation
   std::string finish_reason;
@@ -88,6 +100,12 @@ class Gateway final : public http::Handler {
   // For what plugins do that may wait (scripts, hooks): they must not hold up the parsing of others' requests. Null
   // when no plugin may.
   WorkQueue* plugin_work() { return plugin_work_.get(); }
+  // One thread for passwords and for what administrators change: hashing must not take every worker and all memory.
+  WorkQueue& slow_work() { return slow_work_; }
+  // A generation is over: metrics, the request's notes, the identity's tokens. Any thread that may touch the context.
+  void generation_ended(RequestContext& context, const GenerationReport& report);
+  // Counts a request for the anomaly rules, once it is known whose it is.
+  void watch_request(const http::Request& request);
   std::shared_ptr<const ServedModel> model() const;
   engine::Health health() const;
   size_t connections() const { return http_server_ == nullptr ? 0 : http_server_->connections(); }
@@ -104,7 +122,8 @@ class Gateway final : public http::Handler {
   int64_t handshakes_unlogged_ = 0;                         // I/O thread
   mutable std::mutex mutex_;                                // guards model_
   std::shared_ptr<const ServedModel> model_;
-  WorkQueue work_;  // last, with the next: their tasks use the rest
+  WorkQueue work_;  // these last: their tasks use the rest
+  WorkQueue slow_work_{{.threads = 1, .tasks_max = 32}};
   std::unique_ptr<WorkQueue> plugin_work_;
 };
 

@@ -27,10 +27,29 @@ Refusal identify_request(Gateway& gateway, Request& request) {
   auto context = std::make_shared<RequestContext>();
   const std::string_view given = request.header("x-request-id");
   context->id = acceptable_id(given) ? std::string(given) : "req_" + auth::random_token(12);
+  context->headers = {{"x-request-id", context->id}};
   context->arrived = std::chrono::steady_clock::now();
   request.context = std::move(context);
   gateway.metrics().request_begun();
   return std::nullopt;
+}
+
+// All lines of X-Forwarded-For, in their order.
+std::string forwarded_for(const Request& request) {
+  std::string all;
+  for (const http::Header& header : request.headers) {
+    if (http::equal_ignoring_case(header.name, "x-forwarded-for"))
+      all.append(all.empty() ? "" : ",").append(header.value);
+  }
+  return all;
+}
+
+Refusal check_address(Gateway& gateway, Request& request) {
+  const auth::AddressRules* rules = gateway.services().addresses;
+  if (rules == nullptr) return std::nullopt;
+  request.peer = auth::client_address(*rules, request.peer, forwarded_for(request));
+  if (auth::address_allowed(*rules, request.peer)) return std::nullopt;
+  return refuse(ApiErrorKind::kAddressNotAllowed, fmt::format("the address {} may not use this server", request.peer));
 }
 
 bool path_matches(const Route& route, std::string_view path) {
@@ -43,6 +62,7 @@ std::string_view method_text(Method method) {
   switch (method) {
     case Method::kGet: return "GET, HEAD";
     case Method::kPost: return "POST";
+    case Method::kPatch: return "PATCH";
     case Method::kDelete: return "DELETE";
     default: return "";
   }
@@ -149,6 +169,24 @@ Refusal use_session(Gateway& gateway, Request& request, std::string_view cookie)
   return std::nullopt;
 }
 
+Refusal refuse_credential(RequestContext& context, const Error& error) {
+  if (error.code == ErrorCode::kUnauthenticated) context.failed_login = "";
+  switch (error.code) {
+    case ErrorCode::kUnauthenticated: return refuse(ApiErrorKind::kInvalidKey, error.message);
+    case ErrorCode::kPermissionDenied: return refuse(ApiErrorKind::kForbidden, error.message);
+    case ErrorCode::kFailedPrecondition:
+    case ErrorCode::kUnavailable: return refuse(ApiErrorKind::kUnavailable, error.message);
+    default: return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
+  }
+}
+
+void refresh_keys_in_background(Gateway& gateway) {
+  auth::ForeignTokens* foreign = gateway.services().foreign_tokens;
+  if (foreign == nullptr || !foreign->wants_refresh()) return;
+  // A full queue only means that a later request asks again.
+  (void)gateway.work().try_push([foreign] { (void)foreign->refresh(); });
+}
+
 Refusal authenticate(Gateway& gateway, Request& request) {
   RequestContext& context = context_of(request);
   if (context.route->access == Access::kPublic) {
@@ -169,15 +207,14 @@ Refusal authenticate(Gateway& gateway, Request& request) {
     return refuse_identity(request, ApiErrorKind::kMissingKey,
                            "an API key is needed: send 'Authorization: Bearer sk-cove-...'");
   }
-  auto identity = gateway.authenticator().verify(token, std::time(nullptr));
-  if (!identity) {
-    if (identity.error().code == ErrorCode::kUnauthenticated) {
-      context.failed_login = "";
-      return refuse(ApiErrorKind::kInvalidKey, identity.error().message);
-    }
-    return refuse(ApiErrorKind::kInternal, "the key database cannot be read");
+  auto identity = gateway.authenticator().verify(token, std::time(nullptr), auth::Waiting::kNo);
+  if (!identity && identity.error().code == ErrorCode::kUnavailable) {
+    context.waiting_token = token;
+    return std::nullopt;
   }
+  if (!identity) return refuse_credential(context, identity.error());
   context.identity = std::move(*identity);
+  refresh_keys_in_background(gateway);
   return std::nullopt;
 }
 
@@ -185,7 +222,7 @@ Refusal authorize(Gateway& gateway, Request& request) {
   const RequestContext& context = context_of(request);
   const auth::Right right = context.route->access;
   const auth::Identity& identity = context.identity;
-  if (right == auth::Right::kPublic) return std::nullopt;
+  if (right == auth::Right::kPublic || !context.waiting_token.empty()) return std::nullopt;
   if (!auth::may(identity.role, right)) {
     return refuse(ApiErrorKind::kForbidden, fmt::format("this needs the right '{}', which the role '{}' does not have",
                                                         auth::to_string(right), auth::to_string(identity.role)));
@@ -203,7 +240,8 @@ Refusal authorize(Gateway& gateway, Request& request) {
 }
 
 Refusal check_readiness(Gateway& gateway, Request& request) {
-  if (context_of(request).route->needs != Needs::kModel) return std::nullopt;
+  const RequestContext& context = context_of(request);
+  if (context.route->needs != Needs::kModel || !context.waiting_token.empty()) return std::nullopt;
   switch (gateway.health()) {
     case engine::Health::kReady: return std::nullopt;
     case engine::Health::kLoading:
@@ -229,18 +267,93 @@ Refusal check_content_type(Gateway&, Request& request) {
                 fmt::format("the body must be 'Content-Type: application/json', not '{}'", essence));
 }
 
+// Pages, probes and administration are not limited: who has used everything up must still be able to look and to mend.
+bool limited(auth::Right right) {
+  return right == auth::Right::kInfer || right == auth::Right::kModels || right == auth::Right::kKnowledge ||
+         right == auth::Right::kKnowledgeWrite;
+}
+
+// As OpenAI writes durations: "1s", "6m0s", "2h0m0s".
+std::string duration_text(int64_t seconds) {
+  const int64_t hours = seconds / 3600;
+  const int64_t minutes = seconds / 60 % 60;
+  std::string out;
+  if (hours > 0) out += fmt::format("{}h", hours);
+  if (hours > 0 || minutes > 0) out += fmt::format("{}m", minutes);
+  return out + fmt::format("{}s", seconds % 60);
+}
+
+void add_limit_headers(RequestContext& context, std::string_view what, const std::optional<auth::LimitState>& state) {
+  if (!state) return;
+  context.headers.push_back({fmt::format("x-ratelimit-limit-{}", what), std::to_string(state->limit)});
+  context.headers.push_back({fmt::format("x-ratelimit-remaining-{}", what), std::to_string(state->remaining)});
+  context.headers.push_back({fmt::format("x-ratelimit-reset-{}", what), duration_text(state->reset_s)});
+}
+
+// "requests per minute"
+std::string limit_words(std::string_view limit) {
+  std::string words(limit);
+  std::ranges::replace(words, '_', ' ');
+  return words;
+}
+
+Refusal check_limits(Gateway& gateway, Request& request) {
+  RequestContext& context = context_of(request);
+  auth::RateLimits* limits = gateway.services().rate_limits;
+  if (limits == nullptr || !limited(context.route->access) || !context.waiting_token.empty()) return std::nullopt;
+  const auth::Admission admission = limits->admit(context.identity);
+  add_limit_headers(context, "requests", admission.requests);
+  add_limit_headers(context, "tokens", admission.tokens);
+  context.counted = admission.admitted;
+  if (admission.admitted) return std::nullopt;
+  gateway.metrics().request_limited(admission.limit);
+  const bool daily = admission.limit.ends_with("_per_day");
+  Response response = to_response({daily ? ApiErrorKind::kQuotaExceeded : ApiErrorKind::kRateLimited,
+                                   fmt::format("the limit of {} {} is reached; try again in {}", admission.limit_value,
+                                               limit_words(admission.limit), duration_text(admission.retry_after_s)),
+                                   {}});
+  std::erase_if(response.headers, [](const http::Header& header) { return header.name == "Retry-After"; });
+  response.headers.push_back({"Retry-After", std::to_string(admission.retry_after_s)});
+  return response;
+}
+
 using Middleware = Refusal (*)(Gateway&, Request&);
 
 // In the order in which a request's head meets them.
 constexpr Middleware kBeforeBody[] = {
     identify_request,    // first: whatever happens later can be found in the log by its id
+    check_address,       // before anything of the request is looked at
     find_route,          // the route says what the next ones ask for
     check_open_server,   // before identity, because with auth.mode off there is none
     authenticate,        // before anything that costs work or tells about the server's state
     authorize,           // needs the identity
     check_content_type,  // cheap, and keeps browsers from posting without a preflight
-    check_readiness,     // last: only who may ask learns that the model is loading or the server draining
+    check_readiness,     // only who may ask learns that the model is loading or the server draining
+    check_limits,        // last: what was refused for another reason is not counted
 };
+
+// When it became known only later who asks.
+constexpr Middleware kAfterWaiting[] = {authorize, check_readiness, check_limits};
+
+void continue_request(Gateway& gateway, const std::shared_ptr<http::Exchange>& exchange,
+                      Result<auth::Identity> identity) {
+  if (exchange->closed()) return;
+  RequestContext& context = context_of(exchange->request());
+  context.waiting_token.clear();
+  Refusal refusal;
+  if (identity) {
+    context.identity = std::move(*identity);
+    gateway.watch_request(exchange->request());
+    for (const Middleware middleware : kAfterWaiting) {
+      refusal = middleware(gateway, exchange->request());
+      if (refusal) break;
+    }
+  } else {
+    refusal = refuse_credential(context, identity.error());
+  }
+  if (refusal) return respond(exchange, std::move(*refusal));
+  context.route->handle(gateway, exchange);
+}
 
 }  // namespace
 
@@ -249,6 +362,17 @@ std::optional<Response> run_middleware(Gateway& gateway, Request& request) {
     if (auto refusal = middleware(gateway, request)) return refusal;
   }
   return std::nullopt;
+}
+
+void authenticate_later(Gateway& gateway, const std::shared_ptr<http::Exchange>& exchange) {
+  const bool taken = gateway.work().try_push([&gateway, exchange] {
+    const std::string& token = context_of(exchange->request()).waiting_token;
+    auto identity = gateway.authenticator().verify(token, std::time(nullptr), auth::Waiting::kAllowed);
+    exchange->post(
+        [&gateway, exchange, identity = std::move(identity)] { continue_request(gateway, exchange, identity); });
+  });
+  if (!taken)
+    respond(exchange, {ApiErrorKind::kQueueFull, "too many requests are being read; try again in a moment", {}});
 }
 
 }  // namespace cove::server

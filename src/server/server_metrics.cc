@@ -56,6 +56,9 @@ void ServerMetrics::handshake_ended(std::string_view result) {
 void ServerMetrics::set_certificate_end(int64_t not_after_s) {
   registry_.metric(kCertificateEnd).set(static_cast<double>(not_after_s));
 }
+void ServerMetrics::request_limited(std::string_view limit) { registry_.metric(kLimited, std::array{limit}).add(); }
+
+void ServerMetrics::sign_in(std::string_view result) { registry_.metric(kSignIns, std::array{result}).add(); }
 
 void ServerMetrics::read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook) {
   std::map<anomaly::Rule, double> active;

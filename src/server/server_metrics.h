@@ -26,6 +26,8 @@ class ServerMetrics {
   void set_certificate_end(int64_t not_after_s);
   // Takes over what these have counted; `webhook` may be null.
   void read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook);
+  void request_limited(std::string_view limit);
+  void sign_in(std::string_view result);  // "done", "refused", "locked"
   void generation_ended(const GenerationReport& report);
   void plugins_acted(const plugins::PluginNotes& notes);
   // Prometheus text. `model` may be null while loading.

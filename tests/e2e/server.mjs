@@ -45,6 +45,8 @@ export function trustedCertificate(url) {
 export const tlsEnvironment = (folder) => ({ COVE_SERVER_TLS_CERT: join(folder, "cert.pem"), COVE_SERVER_TLS_KEY: join(folder, "key.pem") });
 
 const alarming = /Sanitizer|runtime error:|LeakSanitizer|^[^ ]+ error |CHECK failed/;
+// Tests ask more often than people do.
+const unlimited = { COVE_LIMITS_REQUESTS_PER_MINUTE: "0" };
 
 export class Server {
   // extra: { args, env, model, data, doNotWait, logBytesMax }
@@ -54,7 +56,7 @@ export class Server {
     Object.assign(server, { trained: model.trained, modelPath: model.path, output: "", errors: "" });
     server.data = extra.data ?? mkdtempSync(join(tmpdir(), "cove-e2e-data-"));
     const args = ["serve", "--model", model.path, "--port", "0", "--data", server.data, ...(extra.args ?? [])];
-    server.process = spawn(binary, args, { env: { ...process.env, ...extra.env }, stdio: ["ignore", "pipe", "pipe"] });
+    server.process = spawn(binary, args, { env: { ...process.env, ...unlimited, ...extra.env }, stdio: ["ignore", "pipe", "pipe"] });
     server.exited = new Promise((resolve) => server.process.on("exit", (code, signal) => resolve(code ?? signal)));
     server.process.stdout.on("data", (text) => (server.output += text));
     server.alarms = [];  // what must never be logged, kept although the log may be cut
@@ -110,9 +112,14 @@ export class Server {
       labels: Object.fromEntries([...labels.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, text]) => [key, text])), value: Number(value) }));
   }
 
-  async stop(signal = "SIGTERM") {
+  // Ends the program; its data stays for another one.
+  async leave(signal = "SIGTERM") {
     this.process.kill(signal);
-    const code = await this.exited;
+    return this.exited;
+  }
+
+  async stop(signal = "SIGTERM") {
+    const code = await this.leave(signal);
     rmSync(this.data, { recursive: true, force: true });
     if (this.modelPath.startsWith(tmpdir())) rmSync(this.modelPath, { recursive: true, force: true });
     return code;

@@ -26,6 +26,23 @@ void login(Gateway& gateway, const ExchangePtr& exchange);
 void logout(Gateway& gateway, const ExchangePtr& exchange);
 // alerts.cc
 void list_alerts(Gateway& gateway, const ExchangePtr& exchange);
+// token.cc
+void token(Gateway& gateway, const ExchangePtr& exchange);
+void jwks(Gateway& gateway, const ExchangePtr& exchange);
+// admin_users.cc
+void list_users(Gateway& gateway, const ExchangePtr& exchange);
+void create_user(Gateway& gateway, const ExchangePtr& exchange);
+void get_user(Gateway& gateway, const ExchangePtr& exchange);
+void change_user(Gateway& gateway, const ExchangePtr& exchange);
+void disable_user(Gateway& gateway, const ExchangePtr& exchange);
+// admin_keys.cc
+void list_keys(Gateway& gateway, const ExchangePtr& exchange);
+void create_key(Gateway& gateway, const ExchangePtr& exchange);
+void get_key(Gateway& gateway, const ExchangePtr& exchange);
+void change_key(Gateway& gateway, const ExchangePtr& exchange);
+void revoke_key(Gateway& gateway, const ExchangePtr& exchange);
+void list_signing_keys(Gateway& gateway, const ExchangePtr& exchange);
+void rotate_signing_key(Gateway& gateway, const ExchangePtr& exchange);
 // pages.cc
 void chat_page(Gateway& gateway, const ExchangePtr& exchange);
 void docs_page(Gateway& gateway, const ExchangePtr& exchange);

@@ -98,15 +98,13 @@ void start_generation(Gateway& gateway, const ExchangePtr& exchange, const Serve
                      .requests = std::move(plan.requests),
                      .answer = std::move(plan.answer),
                      .delivery = plan.delivery,
-                     .headers = {{"x-request-id", context.id}},
+                     .headers = context.headers,
                      .arrived = context.arrived,
                      .on_end =
                          [&gateway, kept = exchange->request().context](const GenerationReport& report) {
-                           gateway.metrics().generation_ended(report);
-                           gateway.metrics().plugins_acted(report.plugin_notes);
                            auto& noted = *static_cast<RequestContext*>(kept.get());
-                           noted.usage = report.usage;
-                           noted.finish_reason = report.finish_reason;
+                           gateway.generation_ended(noted, report);
+                           gateway.metrics().plugins_acted(report.plugin_notes);
                            noted.plugin_notes = report.plugin_notes;
                          },
                      .answer_work = plan.answer_pace == plugins::Pace::kMayWait ? gateway.plugin_work() : nullptr});

@@ -1,9 +1,9 @@
-// Sign-in of the web page: GET /login?code=... (the one-time link), POST /login with an API key, POST /logout.
-#include <ctime>
-
+// Sign-in of the web page: GET /login?code=... (the one-time link), POST /login with a user's password or an API key,
+// POST /logout.
 #include "server/dto/field_reader.h"
 #include "server/endpoints/endpoints.h"
 #include "server/pages/embedded.h"
+#include "server/sign_in.h"
 
 namespace cove::server {
 namespace {
@@ -29,18 +29,45 @@ http::Response signed_in_page(const http::Request& request, std::string_view ses
 }
 
 http::Response login_form(int status) {
-  http::Response response = html_page(*embedded_file(status == 200 ? "login.html" : "login_failed.html"));
+  std::string_view page = "login_failed.html";
+  if (status == 200) page = "login.html";
+  if (status == 429 || status == 503) page = "login_locked.html";
+  http::Response response = html_page(*embedded_file(page));
   response.status = status;
   return response;
 }
 
-std::string key_of(const http::Request& request) {
-  if (!request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
-    auto object = parse_body(request.body);
-    if (!object) return {};
-    return FieldReader(*object).string("key").value_or("");
+// The fields of the form, which scripts may send as JSON.
+struct LoginFields {
+  std::string user;
+  std::string password;
+  std::string key;
+};
+
+LoginFields fields_of(const http::Request& request) {
+  if (request.header("content-type").starts_with("application/x-www-form-urlencoded")) {
+    return {.user = http::query_value(request.body, "user"),
+            .password = http::query_value(request.body, "password"),
+            .key = http::query_value(request.body, "key")};
   }
-  return http::query_value(request.body, "key");
+  auto object = parse_body(request.body);
+  if (!object) return {};
+  FieldReader reader(*object);
+  return {.user = reader.string("user").value_or(""),
+          .password = reader.string("password").value_or(""),
+          .key = reader.string("key").value_or("")};
+}
+
+http::Response answer_of(Gateway& gateway, const http::Request& request, const SignInResult& result) {
+  switch (result.state) {
+    case SignInResult::State::kDone: return signed_in_page(request, gateway.sessions().create_session(result.identity));
+    case SignInResult::State::kRefused: return login_form(401);
+    case SignInResult::State::kFailed: return login_form(503);
+    case SignInResult::State::kLocked: break;
+  }
+  http::Response response = login_form(429);
+  response.headers.push_back({"Retry-After", std::to_string(result.retry_after_s)});
+  return response;
 }
 
 }  // namespace
@@ -50,19 +77,31 @@ void login_page(Gateway& gateway, const ExchangePtr& exchange) {
   const std::string code = http::query_value(request.query, "code");
   // HEAD must not use the code up.
   if (code.empty() || request.method == http::Method::kHead) return respond(exchange, login_form(200));
+  const std::string& address = request.peer;
+  auth::LoginGuard* guard = gateway.services().login_guard;
+  if (const auto wait = guard == nullptr ? std::nullopt : guard->locked({}, address)) {
+    return respond(exchange,
+                   answer_of(gateway, request,
+                             {.state = SignInResult::State::kLocked, .identity = {}, .retry_after_s = wait->count()}));
+  }
   const auto session = gateway.sessions().redeem_code(code);
+  if (!session && guard != nullptr) guard->failed({}, address);
+  gateway.metrics().sign_in(session ? "done" : "refused");
   respond(exchange, session ? signed_in_page(request, *session) : login_form(401));
 }
 
 void login(Gateway& gateway, const ExchangePtr& exchange) {
+  const http::Request& request = exchange->request();
   if (gateway.options().auth == AuthMode::kOff)
-    return respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session({})));
-  const auto identity = gateway.keys()->verify(key_of(exchange->request()), std::time(nullptr));
-  if (!identity) {
-    context_of(exchange->request()).failed_login = "";
-    return respond(exchange, login_form(401));
-  }
-  respond(exchange, signed_in_page(exchange->request(), gateway.sessions().create_session(*identity)));
+    return respond(exchange, signed_in_page(request, gateway.sessions().create_session({})));
+  LoginFields fields = fields_of(request);
+  if (fields.user.empty() || gateway.services().users == nullptr)
+    return respond(exchange, answer_of(gateway, request, sign_in_with_key(gateway, request, fields.key)));
+  const bool taken = sign_in_with_password(gateway, exchange, std::move(fields.user), std::move(fields.password),
+                                           [&gateway, exchange](const SignInResult& result) {
+                                             respond(exchange, answer_of(gateway, exchange->request(), result));
+                                           });
+  if (!taken) respond(exchange, login_form(503));
 }
 
 void logout(Gateway& gateway, const ExchangePtr& exchange) {

@@ -2,7 +2,9 @@
 // A real listening server over the fake engine, and a raw-socket client that can misbehave. Header only; tests alone
 // include it.
 
+#include <atomic>
 #include <cstring>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -137,6 +139,11 @@ inline constexpr auth::PasswordCost kCheapPasswords{.passes = 1, .memory_bytes =
 struct TestServerOptions {
   http::ServerOptions http{};
   AuthMode auth = AuthMode::kRequired;
+  auth::LimitValues limits{};
+  auth::LoginGuardOptions guard{};
+  auth::AddressRules addresses{};
+  int64_t token_ttl_s = 3600;
+  auth::ForeignTokens* foreign = nullptr;
   std::chrono::microseconds step{200};
   bool with_model = true;
   anomaly::Watch* watch = nullptr;
@@ -151,10 +158,22 @@ class TestServer {
     users = std::make_unique<auth::Users>(*database, kCheapPasswords);
     admin_key = keys->create({.name = "admin", .role = auth::Role::kAdmin, .expires_s = {}}, 1)->secret;
     user_key = keys->create({.name = "user", .role = auth::Role::kUser, .expires_s = {}}, 1)->secret;
+    addresses = std::move(options.addresses);
+    guard = std::make_unique<auth::LoginGuard>(options.guard);
+    limits = std::make_unique<auth::RateLimits>(*database, auth::RateLimitsOptions{.defaults = options.limits});
+    static std::atomic<int> count{0};
+    token_keys = std::filesystem::temp_directory_path() /
+                 ("cove-test-server-" + std::to_string(::getpid()) + "-" + std::to_string(++count));
+    tokens = std::move(*auth::TokenIssuer::open({.path = token_keys, .ttl_s = options.token_ttl_s}, 1));
     gateway = std::make_unique<Gateway>(GatewayOptions{.auth = options.auth, .work = {}},
                                         GatewayServices{.keys = keys.get(),
                                                         .sessions = &sessions,
                                                         .users = users.get(),
+                                                        .tokens = tokens.get(),
+                                                        .foreign_tokens = options.foreign,
+                                                        .login_guard = guard.get(),
+                                                        .rate_limits = limits.get(),
+                                                        .addresses = &addresses,
                                                         .watch = options.watch,
                                                         .webhook = nullptr,
                                                         .plugins = options.plugins});
@@ -169,6 +188,8 @@ class TestServer {
   ~TestServer() {
     server->stop();
     thread.join();
+    std::filesystem::remove(token_keys);
+    std::filesystem::remove(token_keys.string() + ".lock");
   }
 
   void set_model() {
@@ -216,6 +237,11 @@ class TestServer {
   std::unique_ptr<storage::Database> database;
   std::unique_ptr<auth::ApiKeys> keys;
   std::unique_ptr<auth::Users> users;
+  auth::AddressRules addresses;
+  std::unique_ptr<auth::LoginGuard> guard;
+  std::unique_ptr<auth::RateLimits> limits;
+  std::filesystem::path token_keys;
+  std::unique_ptr<auth::TokenIssuer> tokens;
   auth::Sessions sessions;
   std::string admin_key;
   std::string user_key;
