@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "engine/loading/model_files.h"
 #include "engine/make_engine.h"
 
@@ -56,11 +57,9 @@ Result<fs::path> find_model(const std::optional<std::string>& wanted) {
 }
 
 Result<std::unique_ptr<Backend>> open_backend(const std::string& device, int threads) {
+  if (device == "cuda") return make_cuda_backend();
   if (device == "auto" || device == "cpu") return make_cpu_backend({.threads = threads, .isa = ""});
-  if (device == "cuda") {
-    return make_error(ErrorCode::kUnsupported, "device 'cuda': this build has no CUDA backend; use auto or cpu");
-  }
-  return invalid_argument(fmt::format("device '{}' does not exist; use auto or cpu", device));
+  return invalid_argument(fmt::format("device '{}' does not exist; use auto, cpu or cuda", device));
 }
 
 Result<OpenedModel> open_engine(const OpenEngineOptions& options) {
