@@ -33,6 +33,7 @@ struct GemmArgs {
   bool out_f32 = false;
   void* workspace = nullptr;  // gemm_workspace_bytes(), zeroed once at start; counters in it are left zero
   int multiprocessors = 0;
+  bool operator==(const GemmArgs&) const = default;
 };
 bool gemm_supported(const GemmArgs& args);
 size_t gemm_workspace_bytes();
@@ -49,6 +50,7 @@ struct QuantizeArgs {
   int64_t tokens = 0;
   int64_t in = 0;
   GemmFormat format = GemmFormat::kE4M3;
+  bool operator==(const QuantizeArgs&) const = default;
 };
 const char* launch_quantize_rows(const QuantizeArgs& args, void* stream);
 
@@ -57,6 +59,7 @@ struct AttentionTile {
   int32_t sequence = 0;
   int32_t first_token = 0;
   int32_t tokens = 0;
+  bool operator==(const AttentionTile&) const = default;
 };
 
 // Paged causal attention of prompt chunks over a bf16 cache. What lies behind a sequence's end in its last page may be
@@ -78,6 +81,7 @@ struct PrefillArgs {
   float scale = 1.0F;
   void* out = nullptr;  // bf16 [tokens][heads][head_dim]
   int multiprocessors = 0;
+  bool operator==(const PrefillArgs&) const = default;
 };
 // How many tokens a tile may hold; 0 = not supported.
 int64_t prefill_tile_tokens(int64_t heads, int64_t kv_heads, int64_t head_dim, int64_t page_tokens);
