@@ -1,6 +1,6 @@
 #include "server/dto/api_error.h"
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 
 namespace cove::server {
 namespace {

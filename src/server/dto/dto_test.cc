@@ -8,10 +8,10 @@
 #include <boost/json.hpp>
 
 #include "base/file.h"
+#include "base/json_text.h"
 #include "base/testing.h"
 #include "base/utf8.h"
 #include "server/dto/chat_request.h"
-#include "server/dto/json_text.h"
 
 namespace cove::server {
 namespace {

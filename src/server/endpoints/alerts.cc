@@ -1,5 +1,5 @@
 // GET /v1/admin/alerts: what the anomaly rules see now, and what they saw.
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/endpoints/endpoints.h"
 #include "services/anomaly/watch.h"
 

@@ -1,5 +1,5 @@
 // GET /livez (the process answers), /readyz (it can take work), /health (what it is doing), /metrics.
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/endpoints/endpoints.h"
 
 namespace cove::server {

@@ -1,7 +1,7 @@
 // GET /v1/models and /v1/models/{id}.
 #include <fmt/format.h>
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/endpoints/endpoints.h"
 
 namespace cove::server {

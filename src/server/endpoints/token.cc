@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/endpoints/endpoints.h"
 #include "server/sign_in.h"
 #include "services/auth/base64url.h"

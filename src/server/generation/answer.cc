@@ -1,6 +1,6 @@
 #include "server/generation/answer.h"
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 
 namespace cove::server {
 

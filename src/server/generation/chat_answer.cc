@@ -3,7 +3,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/generation/chat_choice.h"
 #include "server/generation/output_filter.h"
 #include "services/auth/random_token.h"

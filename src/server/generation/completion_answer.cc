@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 #include "server/generation/logprob_text.h"
 #include "server/generation/output_filter.h"
 

@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "base/json_text.h"
 #include "base/utf8.h"
-#include "server/dto/json_text.h"
 
 namespace cove::server {
 namespace {

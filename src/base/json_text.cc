@@ -1,10 +1,10 @@
-#include "server/dto/json_text.h"
+#include "base/json_text.h"
 
 #include <array>
 #include <charconv>
 #include <cmath>
 
-namespace cove::server {
+namespace cove {
 namespace {
 
 // What each byte needs: 0 = nothing, 'u' = \u00XX, else the letter after the backslash.
@@ -57,4 +57,4 @@ void append_json_number(std::string& out, int64_t value) { append_number(out, va
 
 void append_json_number(std::string& out, double value) { append_number(out, std::isfinite(value) ? value : -9999.0); }
 
-}  // namespace cove::server
+}  // namespace cove
