@@ -104,11 +104,12 @@ Result<UserRecord> Users::find(std::string_view name) {
 Result<UserRecord> Users::set_state(std::string_view name, UserState state, int64_t now_s) {
   const auto folded = user_name(name);
   if (!folded) return no_such_user(name);
-  const Value when = state == UserState::kDisabled ? Value(now_s) : Value(Null{});
+  std::vector<Value> values{Null{}, *folded};
+  if (state == UserState::kDisabled) values[0] = now_s;
   const std::string_view sql = state == UserState::kDisabled
                                    ? "UPDATE users SET disabled_s = coalesce(disabled_s, ?) WHERE name = ? RETURNING {}"
                                    : "UPDATE users SET disabled_s = ? WHERE name = ? RETURNING {}";
-  return only_one(database_->query(fmt::format(fmt::runtime(sql), kColumns), std::vector<Value>{when, *folded}), name);
+  return only_one(database_->query(fmt::format(fmt::runtime(sql), kColumns), values), name);
 }
 
 Result<UserRecord> Users::set_password(std::string_view name, std::string_view password, int64_t now_s) {
