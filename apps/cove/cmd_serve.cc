@@ -9,12 +9,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "audit_config.h"
 #include "base/log.h"
 #include "commands.h"
 #include "open_engine.h"
 #include "serve_alerts.h"
 #include "serve_banner.h"
 #include "serve_config.h"
+#include "serve_engine.h"
 #include "serve_identity.h"
 #include "serve_model_key.h"
 #include "serve_plugins.h"
@@ -22,6 +24,7 @@
 #include "serve_tls.h"
 #include "server/gateway.h"
 #include "server/http/server.h"
+#include "weights_digest.h"
 
 namespace cove::app {
 namespace {
@@ -30,6 +33,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};
+constexpr uint64_t kDigestAtOnceBytes = uint64_t{256} << 20;  // less than half a second
 
 struct Arguments {
   StateFlags state;
@@ -62,40 +66,6 @@ http::ServerOptions server_options(const Config& config) {
   return options;
 }
 
-OpenEngineOptions engine_options(const Config& config, const std::filesystem::path& model,
-                                 const std::optional<SealKey>& key) {
-  OpenEngineOptions options;
-  options.model = model;
-  options.key = key;
-  options.name = config.string("model.name");
-  options.device = config.string("engine.device");
-  options.engine.memory_fraction = config.number("engine.memory_fraction");
-  options.engine.batch_window_ms = config.integer("engine.batch_window_ms");
-  options.engine.batch_tokens_max = config.integer("engine.batch_tokens_max");
-  options.engine.sequences_max = config.integer("engine.sequences_max");
-  options.engine.kv_format = config.string("engine.kv_format");
-  options.engine.prefix_cache = config.boolean("engine.prefix_cache");
-  options.engine.queue_max = config.integer("limits.queue_max");
-  options.engine.context_max = config.integer("model.context_max");
-  return options;
-}
-
-server::ServedModelParts served_parts(const OpenedModel& opened) {
-  const SamplingDefaults& d = opened.defaults;
-  return {.engine = opened.engine.get(),
-          .tokenizer = opened.tokenizer.get(),
-          .chat_template = opened.chat_template.get(),
-          .name = opened.engine->model().name,
-          .aliases = {},
-          .defaults = {.temperature = d.temperature,
-                       .top_p = d.top_p,
-                       .top_k = d.top_k,
-                       .min_p = d.min_p,
-                       .repetition_penalty = d.repetition_penalty},
-          .bos_token = opened.bos_token,
-          .eos_token = opened.eos_token};
-}
-
 // Everything that lives as long as the process serves, in the order of construction.
 class Service {
  public:
@@ -108,6 +78,10 @@ class Service {
   ~Service() {
     if (server_ != nullptr) server_->stop();
     if (io_thread_.joinable()) io_thread_.join();
+    // Every request has ended and left its record.
+    if (audit_ == nullptr) return;
+    if (const Status closed = audit_->close(); !closed)
+      log::error("audit.not_closed", {{"error", closed.error().message}});
   }
 
   // Serves until a stop signal. The first one drains, a second one ends at once.
@@ -153,6 +127,12 @@ class Service {
     TRY_ASSIGN(alerts_, AlertCenter::open(values()));
     TRY_ASSIGN(plugins_, open_plugins(values()));
     TRY_ASSIGN(identity_, ServeIdentity::open(config_, *database_, std::time(nullptr)));
+    std::filesystem::path audit_dir;
+    if (values().boolean("audit.enabled")) {
+      TRY_ASSIGN(const audit::LogOptions audited, audit_options(config_));
+      TRY_ASSIGN(audit_, audit::Log::open(audited));
+      audit_dir = audited.dir;
+    }
     using Aliases = MetricsRegistry::Aliases;
     const server::GatewayOptions options{
         .auth = open_to_all() ? server::AuthMode::kOff : server::AuthMode::kRequired,
@@ -162,7 +142,9 @@ class Service {
                                      .sessions = &sessions_,
                                      .watch = &alerts_->watch(),
                                      .webhook = alerts_->webhook(),
-                                     .plugins = plugins_.get()};
+                                     .plugins = plugins_.get(),
+                                     .audit = audit_.get(),
+                                     .audit_dir = audit_dir};
     identity_->add_to(services);
     gateway_ = std::make_unique<server::Gateway>(options, services);
     http::ServerOptions listening = server_options(values());
@@ -200,7 +182,17 @@ class Service {
     model_ = std::move(*opened);
     if (model_.chat_template == nullptr)
       log::warn("serve.no_chat_template", {{"effect", "only /v1/completions works"}});
-    gateway_->set_model(server::serve_model(served_parts(model_), std::time(nullptr)));
+    const bool digest_at_once = audit_ != nullptr && weights_bytes(model_path_) <= kDigestAtOnceBytes;
+    server::ServedModelParts parts = served_parts(model_);
+    if (digest_at_once) parts.weights_digest = digest_weights({});
+    const auto served = server::serve_model(std::move(parts), std::time(nullptr));
+    gateway_->set_model(served);
+    if (audit_ != nullptr && !digest_at_once)
+      digesting_ = std::jthread([this, served](const std::stop_token& stop) {
+        auto named = std::make_shared<server::ServedModel>(*served);
+        named->weights_digest = digest_weights(stop);
+        gateway_->set_model(std::move(named));
+      });
     Banner banner{
         .base_url = url_,
         .trust = tls_.on() && tls_.context()->self_signed() ? values().string("server.tls.cert") : std::string(),
@@ -216,6 +208,15 @@ class Service {
         .data = config_.data.string()};
     print_banner(banner);
     return true;
+  }
+
+  // Which weights answer, for the audit log; empty when that cannot be found out.
+  std::string digest_weights(const std::stop_token& stop) const {
+    auto digest = weights_digest(model_path_, config_.data / "weights.digest", stop);
+    if (digest) return std::move(*digest);
+    if (digest.error().code != ErrorCode::kCancelled)
+      log::warn("serve.weights_not_digested", {{"model", model_path_.string()}, {"error", digest.error().message}});
+    return {};
   }
 
   void drain(StopSignals& signals) {
@@ -240,6 +241,7 @@ class Service {
   std::optional<SealKey> model_key_;
   std::string url_;
   TlsKeeper tls_;
+  std::unique_ptr<audit::Log> audit_;  // outlives the engine, whose sinks may hold places in it
   OpenedModel model_;
   std::unique_ptr<storage::Database> database_;
   std::optional<auth::ApiKeys> keys_;
@@ -251,6 +253,7 @@ class Service {
   std::unique_ptr<server::Gateway> gateway_;
   std::unique_ptr<http::Server> server_;
   std::thread io_thread_;
+  std::jthread digesting_;
 };
 
 int run(int argc, const char* const* argv) {

@@ -447,6 +447,7 @@ TEST(Metrics, count_requests_and_tokens) {
   TestServer server;
   server.ask("say:hello");
   server.ask("say:x", R"("temperature":9)");
+  EXPECT_TRUE(server.all_released());
   const std::string text = server.call("GET", "/metrics").body;
   EXPECT_NE(text.find("cove_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 1\n"), std::string::npos)
       << text;

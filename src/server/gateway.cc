@@ -39,6 +39,11 @@ engine::Health Gateway::health() const {
   return served == nullptr ? engine::Health::kLoading : served->engine->health();
 }
 
+bool Gateway::audit_blocks() const {
+  const audit::Log* log = services_.audit;
+  return log != nullptr && log->on_failure() == audit::OnFailure::kRefuse && !log->healthy();
+}
+
 RequestContext& context_of(const http::Request& request) {
   COVE_CHECK(request.context != nullptr);
   return *static_cast<RequestContext*>(request.context.get());
@@ -58,6 +63,7 @@ void add_headers(http::Response& response, const http::Request& request) {
 }  // namespace
 
 void respond(const std::shared_ptr<http::Exchange>& exchange, http::Response response) {
+  context_of(exchange->request()).audit.error = response.error;
   add_headers(response, exchange->request());
   exchange->respond(std::move(response));
 }
@@ -75,7 +81,9 @@ std::optional<http::Response> Gateway::check_head(http::Request& request) {
   ++in_flight_;
   auto refusal = run_middleware(*this, request);
   watch_request(request);
-  if (refusal) add_headers(*refusal, request);
+  if (!refusal) return std::nullopt;
+  context_of(request).audit.error = refusal->error;
+  add_headers(*refusal, request);
   return refusal;
 }
 
@@ -85,13 +93,16 @@ void Gateway::handle(std::shared_ptr<http::Exchange> exchange) {
   context.route->handle(*this, exchange);
 }
 
-void Gateway::generation_ended(RequestContext& context, const GenerationReport& report) {
+void Gateway::generation_ended(RequestContext& context, GenerationReport report) {
   metrics_.generation_ended(report);
+  metrics_.plugins_acted(report.plugin_notes);
+  context.plugin_notes = report.plugin_notes;
   context.usage = report.usage;
   context.finish_reason = report.finish_reason;
   if (services_.rate_limits != nullptr) {
     services_.rate_limits->charge_tokens(context.identity, report.usage.prompt_tokens + report.usage.completion_tokens);
   }
+  audit_generation(context.audit, std::move(report));
 }
 
 http::Response Gateway::refuse(http::Request& request, int status, std::string_view message) {
@@ -103,12 +114,32 @@ http::Response Gateway::refuse(http::Request& request, int status, std::string_v
     context->id = "req_unread";
     context->headers = {{"x-request-id", context->id}};
     context->arrived = std::chrono::steady_clock::now();
+    context->audit.arrived_ns = now_ns();
     request.context = std::move(context);
   }
   http::Response response = to_response({kind_of_status(status), std::string(message), {}});
   response.status = status;
+  context_of(request).audit.error = response.error;
   add_headers(response, request);
   return response;
+}
+
+void Gateway::ending(const http::Request& request, const http::Outcome& outcome, const Settle& settle) {
+  if (services_.audit == nullptr || !services_.audit->wait_for_durable()) {
+    audit_request(*this, request, outcome, {});
+    return settle(std::nullopt);
+  }
+  http::Response withheld =
+      to_response({ApiErrorKind::kAuditUnavailable,
+                   "the answer was made, but the audit log could not be written, and nothing is answered without it "
+                   "(audit.on_failure: refuse)",
+                   {}});
+  add_headers(withheld, request);
+  // A refusal tells nobody anything.
+  const bool anyway = outcome.status >= 400 || answered_unaudited(request);
+  audit_request(*this, request, outcome, [settle, anyway, withheld = std::move(withheld)](const Status& on_disk) {
+    settle(on_disk || anyway ? std::nullopt : std::optional(withheld));
+  });
 }
 
 namespace {
@@ -135,6 +166,7 @@ void Gateway::done(const http::Request& request, const http::Outcome& outcome) {
   metrics_.request_done(route, status);
   if (services_.watch != nullptr) watch_end(*services_.watch, request);
   if (!outcome.complete) metrics_.request_aborted();
+  audit_request(*this, request, outcome, {});
   const double ms =
       std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - context.arrived).count();
   const bool probe = context.route != nullptr && context.route->access == Access::kPublic && status < 400;
@@ -184,6 +216,10 @@ void Gateway::handshake_ended(const std::string& peer, const http::HandshakeRepo
     return;
   }
   handshake_logged_ = now;
+  audit_handshake(*this, peer,
+                  {{"result", std::string(result_text(report.result))},
+                   {"reason", report.detail},
+                   {"more_since", std::to_string(handshakes_unlogged_)}});
   log::info("tls.handshake_failed", {{"peer", peer},
                                      {"result", result_text(report.result)},
                                      {"reason", report.detail},

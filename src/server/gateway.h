@@ -4,12 +4,14 @@
 
 #include <atomic>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "server/audit_trail.h"
 #include "server/http/server.h"
 #include "server/served_model.h"
 #include "server/server_metrics.h"
@@ -43,6 +45,8 @@ struct GatewayServices {
   anomaly::Watch* watch = nullptr;                // null = nothing is watched
   const anomaly::Webhook* webhook = nullptr;      // of the watch, for the metrics
   const plugins::PluginSet* plugins = nullptr;    // null = none
+  audit::Log* audit = nullptr;                    // null = nothing is audited
+  std::filesystem::path audit_dir{};              // of its files; empty = they cannot be read over the API
 };
 
 enum class AuthMode : uint8_t { kRequired, kOff };
@@ -68,13 +72,14 @@ struct RequestContext {
   // Set where a sign-in or a credential failed: the account that was named, empty when none was (an API key).
   std::optional<std::string> failed_login;
   plugins::PluginNotes plugin_notes;  // what plugins did, to the prompt and to the answer
+  AuditNotes audit;
 };
 
 class Gateway final : public http::Handler {
  public:
   Gateway(const GatewayOptions& options, const GatewayServices& services);
 
-  // The model is ready. Any thread, once.
+  // The model is ready, or more is known of it. Any thread.
   void set_model(std::shared_ptr<const ServedModel> model);
   // From now on /readyz says no and new work is refused. Any thread.
   void drain() { draining_ = true; }
@@ -86,6 +91,9 @@ class Gateway final : public http::Handler {
   std::optional<http::Response> check_head(http::Request& request) override;
   void handle(std::shared_ptr<http::Exchange> exchange) override;
   http::Response refuse(http::Request& request, int status, std::string_view message) override;
+  // The record is written before the answer's last bytes are sent; where the log promises safety and cannot keep it,
+  // they never are.
+  void ending(const http::Request& request, const http::Outcome& outcome, const Settle& settle) override;
   void done(const http::Request& request, const http::Outcome& outcome) override;
   void handshake_ended(const std::string& peer, const http::HandshakeReport& report) override;
 
@@ -103,11 +111,13 @@ class Gateway final : public http::Handler {
   // One thread for passwords and for what administrators change: hashing must not take every worker and all memory.
   WorkQueue& slow_work() { return slow_work_; }
   // A generation is over: metrics, the request's notes, the identity's tokens. Any thread that may touch the context.
-  void generation_ended(RequestContext& context, const GenerationReport& report);
+  void generation_ended(RequestContext& context, GenerationReport report);
   // Counts a request for the anomaly rules, once it is known whose it is.
   void watch_request(const http::Request& request);
   std::shared_ptr<const ServedModel> model() const;
   engine::Health health() const;
+  // Nothing is served because it cannot be audited.
+  bool audit_blocks() const;
   size_t connections() const { return http_server_ == nullptr ? 0 : http_server_->connections(); }
 
  private:

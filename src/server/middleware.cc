@@ -29,6 +29,7 @@ Refusal identify_request(Gateway& gateway, Request& request) {
   context->id = acceptable_id(given) ? std::string(given) : "req_" + auth::random_token(12);
   context->headers = {{"x-request-id", context->id}};
   context->arrived = std::chrono::steady_clock::now();
+  context->audit.arrived_ns = now_ns();
   request.context = std::move(context);
   gateway.metrics().request_begun();
   return std::nullopt;
@@ -239,6 +240,12 @@ Refusal authorize(Gateway& gateway, Request& request) {
   return std::nullopt;
 }
 
+Refusal reserve_audit(Gateway& gateway, Request& request) {
+  auto error = admit_to_audit(gateway, request);
+  if (!error) return std::nullopt;
+  return to_response(*error);
+}
+
 Refusal check_readiness(Gateway& gateway, Request& request) {
   const RequestContext& context = context_of(request);
   if (context.route->needs != Needs::kModel || !context.waiting_token.empty()) return std::nullopt;
@@ -327,6 +334,7 @@ constexpr Middleware kBeforeBody[] = {
     check_open_server,   // before identity, because with auth.mode off there is none
     authenticate,        // before anything that costs work or tells about the server's state
     authorize,           // needs the identity
+    reserve_audit,       // before anything is done that could not be recorded; only who may ask learns of it
     check_content_type,  // cheap, and keeps browsers from posting without a preflight
     check_readiness,     // only who may ask learns that the model is loading or the server draining
     check_limits,        // last: what was refused for another reason is not counted

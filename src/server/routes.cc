@@ -13,6 +13,7 @@ constexpr Route kRoutes[] = {
     {Method::kGet, "/v1/models", Access::kModels, list_models, Body::kNone, Needs::kModel},
     {Method::kGet, "/v1/models/{id}", Access::kModels, get_model, Body::kNone, Needs::kModel},
     {Method::kGet, "/v1/admin/alerts", Access::kOperate, list_alerts},
+    {Method::kGet, "/v1/admin/audit", Access::kAudit, list_audit},
     {Method::kGet, "/livez", Access::kPublic, livez},
     {Method::kGet, "/readyz", Access::kPublic, readyz},
     {Method::kGet, "/health", Access::kPublic, health},

@@ -39,6 +39,7 @@ struct ServedModelParts {
   SamplingDefaults defaults;
   std::string bos_token;  // texts, for the template
   std::string eos_token;
+  std::string weights_digest{};  // of all bytes, for the audit log; empty = not known (yet)
 };
 
 struct ServedModel : ServedModelParts {

@@ -9,6 +9,7 @@
 
 #include "services/anomaly/watch.h"
 #include "services/anomaly/webhook.h"
+#include "services/audit/audit_log.h"
 
 namespace cove::server {
 namespace {
@@ -76,6 +77,18 @@ void ServerMetrics::read_alerts(const anomaly::Watch& watch, const anomaly::Webh
   set("delivered", counts.delivered);
   set("failed", counts.failed_attempts);
   set("dropped", counts.dropped);
+}
+
+void ServerMetrics::read_audit(const audit::Log& log) {
+  const audit::LogStats stats = log.stats();
+  const auto set = [this](const MetricSpec& spec, uint64_t value) {
+    registry_.metric(spec).set(static_cast<double>(value));
+  };
+  set(kAuditRecords, stats.written);
+  set(kAuditDropped, stats.dropped);
+  set(kAuditFailures, stats.failures);
+  set(kAuditSyncs, stats.syncs);
+  set(kAuditQueued, stats.queued);
 }
 
 void ServerMetrics::generation_ended(const GenerationReport& report) {

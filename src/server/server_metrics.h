@@ -12,6 +12,9 @@ namespace cove::anomaly {
 class Watch;
 class Webhook;
 }  // namespace cove::anomaly
+namespace cove::audit {
+class Log;
+}  // namespace cove::audit
 
 namespace cove::server {
 
@@ -26,6 +29,7 @@ class ServerMetrics {
   void set_certificate_end(int64_t not_after_s);
   // Takes over what these have counted; `webhook` may be null.
   void read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook);
+  void read_audit(const audit::Log& log);
   void request_limited(std::string_view limit);
   void sign_in(std::string_view result);  // "done", "refused", "locked"
   void generation_ended(const GenerationReport& report);

@@ -56,6 +56,7 @@ SignInResult sign_in_with_key(Gateway& gateway, const http::Request& request, co
     identity = Error{ErrorCode::kUnauthenticated, "the client's id does not belong to its secret"};
   SignInResult result = noted(gateway, {}, address, identity);
   if (result.state == State::kRefused) context_of(request).failed_login = "";
+  if (result.state == State::kDone) context_of(request).audit.signed_in = result.identity;
   return result;
 }
 
@@ -74,7 +75,9 @@ bool sign_in_with_password(Gateway& gateway, const std::shared_ptr<http::Exchang
       result = noted(gateway, account, address, gateway.services().users->sign_in(user, password, std::time(nullptr)));
     }
     exchange->post([exchange, then, result, account] {
-      if (result.state == State::kRefused) context_of(exchange->request()).failed_login = account;
+      RequestContext& context = context_of(exchange->request());
+      if (result.state == State::kRefused) context.failed_login = account;
+      if (result.state == State::kDone) context.audit.signed_in = result.identity;
       if (!exchange->closed()) then(result);
     });
   });

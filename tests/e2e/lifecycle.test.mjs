@@ -89,8 +89,12 @@ test("what cannot start says so in one line and exits with 1", async () => {
   const config = join(data, "cove.yaml");
   writeFileSync(config, "server: {prot: 1}\n");
   bad(["--config", config], /unknown key 'server.prot'; did you mean 'server.port'\?/);
+  writeFileSync(config, "cluster: {etcd: [a]}\n");
+  bad(["--config", config], /cluster.etcd: .* is not available in this version/);
   writeFileSync(config, "plugins: [filter]\n");
-  bad(["--config", config], /plugins: .* is not available in this version/);
+  bad(["--config", config], /plugins\[0\] must be a map/);
+  writeFileSync(config, "audit: {prompts_by_role: [user]}\n");
+  bad(["--config", config], /audit.prompts_by_role: 'user': write ROLE=full/);
   bad(["--config", "/nonexistent.yaml"], /nonexistent.yaml/);
   bad(["--port", "99999"], /server.port/);
   bad(["--host", "0.0.0.0"], /auth.mode is off, which is only accepted on a loopback address/, { COVE_AUTH_MODE: "off" });

@@ -37,6 +37,7 @@ http::Response to_response(const ApiError& error) {
   http::Response response;
   response.status = api_error_row(error.kind).status;
   response.body = to_json(error);
+  response.error = api_error_row(error.kind).code;
   if (response.status == 429) response.headers.push_back({"Retry-After", "1"});
   if (response.status == 503) response.headers.push_back({"Retry-After", "5"});
   if (response.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});

@@ -2,11 +2,29 @@
 
 #include <algorithm>
 #include <ctime>
+#include <map>
 
 #include <fmt/format.h>
 #include <boost/json/serialize.hpp>
 
 namespace cove::server {
+namespace {
+
+using Details = std::map<std::string, std::string>;
+
+// What was changed, for the audit log; nothing of it is secret.
+Details details_of(const json::object& changed) {
+  Details details;
+  for (const std::string_view name : {"object", "id", "name", "role", "owner"}) {
+    const json::value* value = changed.if_contains(name);
+    if (value == nullptr) continue;
+    if (value->is_string()) details.emplace(name, value->get_string());
+    if (value->is_int64()) details.emplace(name, std::to_string(value->get_int64()));
+  }
+  return details;
+}
+
+}  // namespace
 
 void run_admin(Gateway& gateway, const ExchangePtr& exchange, AdminWork work, int status) {
   if (gateway.services().users == nullptr || gateway.services().tokens == nullptr) {
@@ -24,8 +42,12 @@ void run_admin(Gateway& gateway, const ExchangePtr& exchange, AdminWork work, in
     http::Response response = result ? http::Response{.status = status, .headers = {}, .body = json::serialize(*result)}
                                      : to_response(result.error());
     response.headers.push_back({"Cache-Control", "no-store"});
-    exchange->post([exchange, response = std::move(response)] {
-      if (!exchange->closed()) respond(exchange, response);
+    const bool changed = result && request.method != http::Method::kGet && request.method != http::Method::kHead;
+    auto details = changed ? details_of(*result) : Details();
+    exchange->post([exchange, response = std::move(response), details = std::move(details)] {
+      if (exchange->closed()) return;
+      context_of(exchange->request()).audit.details = details;
+      respond(exchange, response);
     });
   });
   if (!taken) respond(exchange, {ApiErrorKind::kQueueFull, "too many changes at the same time; try again", {}});

@@ -26,6 +26,8 @@ void login(Gateway& gateway, const ExchangePtr& exchange);
 void logout(Gateway& gateway, const ExchangePtr& exchange);
 // alerts.cc
 void list_alerts(Gateway& gateway, const ExchangePtr& exchange);
+// audit.cc
+void list_audit(Gateway& gateway, const ExchangePtr& exchange);
 // token.cc
 void token(Gateway& gateway, const ExchangePtr& exchange);
 void jwks(Gateway& gateway, const ExchangePtr& exchange);

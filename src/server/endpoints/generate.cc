@@ -1,91 +1,14 @@
 // POST /v1/chat/completions and /v1/completions: parse and prepare on the work queue, generate on the I/O thread.
 #include <atomic>
-#include <ctime>
-
-#include <fmt/format.h>
 
 #include "server/endpoints/endpoints.h"
-#include "server/generation/chat_answer.h"
-#include "server/generation/completion_answer.h"
 #include "server/generation/generation.h"
-#include "server/generation/prepare.h"
-#include "server/generation/prompt_filter.h"
-#include "services/auth/random_token.h"
+#include "server/generation/plan.h"
 
 namespace cove::server {
 namespace {
 
-// A request that is ready for the engine.
-struct Plan {
-  std::vector<engine::Request> requests;
-  std::unique_ptr<Answer> answer;
-  Delivery delivery = Delivery::kWhole;
-  plugins::Pace answer_pace = plugins::Pace::kQuick;
-};
-
-using PluginRunPtr = std::shared_ptr<plugins::PluginRun>;  // null = no plugin applies; the answer goes on with it
-using MakePlan = ApiResult<Plan> (*)(const ServedModel& model, std::string_view body, const PluginRunPtr& plugins);
-
 using plugins::Pace;
-
-Pace answer_pace(const PluginRunPtr& plugins) {
-  return plugins != nullptr && plugins->filters_output() ? plugins->pace() : Pace::kQuick;
-}
-
-AnswerIdentity new_identity(const ServedModel& model, std::string_view prefix) {
-  return {.id = std::string(prefix) + auth::random_token(18),
-          .created_s = std::time(nullptr),
-          .model = model.name,
-          .fingerprint = model.fingerprint};
-}
-
-ApiResult<Plan> plan_chat(const ServedModel& model, std::string_view body, const PluginRunPtr& plugins) {
-  auto request = parse_chat_request(body);
-  if (!request) return tl::make_unexpected(request.error());
-  if (plugins != nullptr) {
-    if (plugins->filters_output() && request->logprobs) return tl::make_unexpected(refuse_logprobs());
-    if (auto refused = filter_prompt(*plugins, *request)) return tl::make_unexpected(std::move(*refused));
-  }
-  auto prepared = prepare_chat(model, *request, std::time(nullptr));
-  if (!prepared) return tl::make_unexpected(prepared.error());
-  Plan plan;
-  plan.delivery = request->fields.stream ? Delivery::kStream : Delivery::kWhole;
-  plan.requests = std::move(prepared->requests);
-  plan.answer = make_chat_answer(model, {.identity = new_identity(model, "chatcmpl-"),
-                                         .delivery = plan.delivery,
-                                         .choices = plan.requests.size(),
-                                         .start = prepared->reasoning_start,
-                                         .reasoning = request->reasoning,
-                                         .include_usage = request->fields.include_usage,
-                                         .logprobs = request->logprobs,
-                                         .tools = !request->tools.empty() && request->tool_choice != ToolChoice::kNone,
-                                         .plugins = plugins});
-  plan.answer_pace = answer_pace(plugins);
-  return plan;
-}
-
-ApiResult<Plan> plan_completion(const ServedModel& model, std::string_view body, const PluginRunPtr& plugins) {
-  auto request = parse_completion_request(body);
-  if (!request) return tl::make_unexpected(request.error());
-  if (plugins != nullptr) {
-    if (plugins->filters_output() && request->logprobs >= 0) return tl::make_unexpected(refuse_logprobs());
-    if (auto refused = filter_prompt(*plugins, model, *request)) return tl::make_unexpected(std::move(*refused));
-  }
-  auto prepared = prepare_completion(model, *request);
-  if (!prepared) return tl::make_unexpected(prepared.error());
-  Plan plan;
-  plan.delivery = request->fields.stream ? Delivery::kStream : Delivery::kWhole;
-  plan.requests = std::move(prepared->requests);
-  plan.answer = make_completion_answer(model, {.identity = new_identity(model, "cmpl-"),
-                                               .delivery = plan.delivery,
-                                               .choices = plan.requests.size(),
-                                               .choices_per_prompt = static_cast<size_t>(request->fields.choices),
-                                               .include_usage = request->fields.include_usage,
-                                               .logprobs = request->logprobs >= 0,
-                                               .plugins = plugins});
-  plan.answer_pace = answer_pace(plugins);
-  return plan;
-}
 
 void start_generation(Gateway& gateway, const ExchangePtr& exchange, const ServedModel& model, Plan plan) {
   RequestContext& context = context_of(exchange->request());
@@ -97,15 +20,13 @@ void start_generation(Gateway& gateway, const ExchangePtr& exchange, const Serve
                      .engine = model.engine,
                      .requests = std::move(plan.requests),
                      .answer = std::move(plan.answer),
+                     .choices_per_prompt = plan.choices_per_prompt,
                      .delivery = plan.delivery,
                      .headers = context.headers,
                      .arrived = context.arrived,
                      .on_end =
-                         [&gateway, kept = exchange->request().context](const GenerationReport& report) {
-                           auto& noted = *static_cast<RequestContext*>(kept.get());
-                           gateway.generation_ended(noted, report);
-                           gateway.metrics().plugins_acted(report.plugin_notes);
-                           noted.plugin_notes = report.plugin_notes;
+                         [&gateway, kept = exchange->request().context](GenerationReport report) {
+                           gateway.generation_ended(*static_cast<RequestContext*>(kept.get()), std::move(report));
                          },
                      .answer_work = plan.answer_pace == plugins::Pace::kMayWait ? gateway.plugin_work() : nullptr});
 }
@@ -128,21 +49,63 @@ void refuse(Gateway& gateway, const ExchangePtr& exchange, const ApiError& error
   respond(exchange, error);
 }
 
+// What the work queue makes of a request.
+struct Planned {
+  ApiResult<Plan> plan;
+  std::optional<audit::Generation> audited;
+};
+
+struct PlanWork {
+  MakePlan make_plan;
+  std::shared_ptr<const ServedModel> model;
+  std::string body;
+  PluginRunPtr plugins;
+  int64_t now_s = 0;
+  KeepShown keep = KeepShown::kNo;
+  bool audited = false;
+};
+
+Planned make_planned(const PlanWork& work) {
+  audit::Generation audited;
+  auto plan = work.make_plan({.model = *work.model,
+                              .body = work.body,
+                              .plugins = work.plugins,
+                              .now_s = work.now_s,
+                              .keep = work.keep,
+                              .audited = work.audited ? &audited : nullptr});
+  Planned planned{.plan = std::move(plan), .audited = std::nullopt};
+  if (!audited.model.name.empty()) planned.audited = std::move(audited);
+  return planned;
+}
+
+void go_on(Gateway& gateway, const ExchangePtr& exchange, const PlanWork& work, Planned planned) {
+  AuditNotes& notes = context_of(exchange->request()).audit;
+  notes.generation = std::move(planned.audited);
+  notes.keep = work.keep;
+  if (work.plugins != nullptr) notes.prompt_changes = changes_of(work.plugins->notes());
+  if (!planned.plan) return refuse(gateway, exchange, planned.plan.error(), work.plugins);
+  start_generation(gateway, exchange, *work.model, std::move(*planned.plan));
+}
+
 void generate(Gateway& gateway, const ExchangePtr& exchange, MakePlan make_plan) {
   const auto model = gateway.model();
+  const RequestContext& context = context_of(exchange->request());
   const auto abandoned = std::make_shared<std::atomic<bool>>(false);
   exchange->on_abort([abandoned] { *abandoned = true; });
-  const auto body = std::make_shared<std::string>(std::move(exchange->request().body));
-  const PluginRunPtr plugins = open_plugins(gateway, context_of(exchange->request()), *model);
-  const bool may_wait = plugins != nullptr && plugins->pace() == Pace::kMayWait;
-  WorkQueue& work = may_wait ? *gateway.plugin_work() : gateway.work();
-  const bool taken = work.try_push([&gateway, exchange, model, abandoned, body, make_plan, plugins] {
+  const auto work = std::make_shared<const PlanWork>(PlanWork{.make_plan = make_plan,
+                                                              .model = model,
+                                                              .body = std::move(exchange->request().body),
+                                                              .plugins = open_plugins(gateway, context, *model),
+                                                              .now_s = context.audit.arrived_ns / 1'000'000'000,
+                                                              .keep = keep_texts(gateway, context.identity),
+                                                              .audited = gateway.services().audit != nullptr});
+  const bool may_wait = work->plugins != nullptr && work->plugins->pace() == Pace::kMayWait;
+  WorkQueue& queue = may_wait ? *gateway.plugin_work() : gateway.work();
+  const bool taken = queue.try_push([&gateway, exchange, work, abandoned] {
     if (*abandoned) return;
-    const auto plan = std::make_shared<ApiResult<Plan>>(make_plan(*model, *body, plugins));
-    exchange->post([&gateway, exchange, model, plan, plugins] {
-      if (exchange->closed()) return;
-      if (!*plan) return refuse(gateway, exchange, plan->error(), plugins);
-      start_generation(gateway, exchange, *model, std::move(**plan));
+    const auto planned = std::make_shared<Planned>(make_planned(*work));
+    exchange->post([&gateway, exchange, work, planned] {
+      if (!exchange->closed()) go_on(gateway, exchange, *work, std::move(*planned));
     });
   });
   if (!taken)

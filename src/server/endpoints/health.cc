@@ -33,7 +33,13 @@ void livez(Gateway&, const ExchangePtr& exchange) { respond(exchange, text_respo
 
 void readyz(Gateway& gateway, const ExchangePtr& exchange) {
   const engine::Health health = gateway.health();
-  http::Response response = text_response(health == engine::Health::kReady ? 200 : 503, health_name(health));
+  const bool ready = health == engine::Health::kReady;
+  if (ready && gateway.audit_blocks()) {
+    http::Response refused = text_response(503, "audit_failed: the audit log cannot be written");
+    add_retry(refused);
+    return respond(exchange, std::move(refused));
+  }
+  http::Response response = text_response(ready ? 200 : 503, health_name(health));
   add_retry(response);
   respond(exchange, std::move(response));
 }
@@ -42,11 +48,12 @@ void health(Gateway& gateway, const ExchangePtr& exchange) {
   const engine::Health health = gateway.health();
   const auto model = gateway.model();
   http::Response response;
-  response.status = health == engine::Health::kReady ? 200 : 503;
+  const bool unaudited = health == engine::Health::kReady && gateway.audit_blocks();
+  response.status = health == engine::Health::kReady && !unaudited ? 200 : 503;
   response.headers.push_back({"Cache-Control", "no-store"});
   add_retry(response);
   std::string& out = response.body;
-  out = R"({"status":")" + std::string(health_name(health)) + R"(","version":)";
+  out = R"({"status":")" + std::string(unaudited ? "audit_failed" : health_name(health)) + R"(","version":)";
   append_json_string(out, COVE_VERSION);
   out += R"(,"model":)";
   if (model == nullptr) {
@@ -68,6 +75,7 @@ void health(Gateway& gateway, const ExchangePtr& exchange) {
 void metrics(Gateway& gateway, const ExchangePtr& exchange) {
   const auto model = gateway.model();
   const GatewayServices& services = gateway.services();
+  if (services.audit != nullptr) gateway.metrics().read_audit(*services.audit);
   if (services.watch != nullptr) gateway.metrics().read_alerts(*services.watch, services.webhook);
   respond(exchange, {.content_type = "text/plain; version=0.0.4; charset=utf-8",
                      .headers = {},

@@ -85,6 +85,9 @@ void login_page(Gateway& gateway, const ExchangePtr& exchange) {
                              {.state = SignInResult::State::kLocked, .identity = {}, .retry_after_s = wait->count()}));
   }
   const auto session = gateway.sessions().redeem_code(code);
+  AuditNotes& notes = context_of(request).audit;
+  notes.details["sign_in"] = "code";
+  if (session) notes.signed_in = gateway.sessions().find(*session);
   if (!session && guard != nullptr) guard->failed({}, address);
   gateway.metrics().sign_in(session ? "done" : "refused");
   respond(exchange, session ? signed_in_page(request, *session) : login_form(401));

@@ -17,6 +17,7 @@ namespace {
 http::Response oauth_error(int status, std::string_view error, std::string_view description) {
   http::Response response;
   response.status = status;
+  response.error = error;
   response.headers = {{"Cache-Control", "no-store"}, {"Pragma", "no-cache"}};
   if (status == 401) response.headers.push_back({"WWW-Authenticate", "Basic realm=\"cove\""});
   response.body = R"({"error":)";

@@ -8,6 +8,7 @@
 
 #include "engine/api/engine.h"
 #include "server/dto/api_error.h"
+#include "server/generation/shown_text.h"
 #include "services/plugins/notes.h"
 
 namespace cove::server {
@@ -45,6 +46,8 @@ class Answer {
   // Set when a plugin failed: the request ends with this error.
   virtual const std::optional<ApiError>& failure() const = 0;
   virtual const plugins::PluginNotes& plugin_notes() const = 0;
+  // What has been shown since the last call; empty when nothing was.
+  virtual ShownTexts take_shown() = 0;
 };
 
 // "usage":{...} with every detail that clients may read.

@@ -75,7 +75,7 @@ class ChatAnswer final : public Answer {
     std::vector<ChatPiece> pieces = choices_[index].parsed.push(output);
     if (!options_.reasoning.include) drop_reasoning(pieces);
     filter_.push(index, pieces);
-    for (ChatPiece& piece : pieces) emit(index, piece, out);
+    show(index, pieces, out);
     return out;
   }
 
@@ -85,12 +85,13 @@ class ChatAnswer final : public Answer {
     std::vector<ChatPiece> pieces = choice.parsed.finish();
     if (!options_.reasoning.include) drop_reasoning(pieces);
     filter_.finish(index, pieces);
-    for (ChatPiece& piece : pieces) emit(index, piece, out);
+    show(index, pieces, out);
     choice.finished = true;
     choice.usage = finish.usage;
     const bool called = choice.tool_calls > 0 && finish.reason == engine::FinishReason::kStop;
     choice.finish_reason = called ? "tool_calls" : finish_name(finish.reason);
     if (filter_.blocked(index)) choice.finish_reason = kBlockedFinish;
+    kept(index).finish_reason = choice.finish_reason;
     add_usage(choice);
     if (streamed()) {
       begin_chunk(out, index);
@@ -104,9 +105,30 @@ class ChatAnswer final : public Answer {
   bool blocked(size_t choice) const override { return filter_.blocked(choice); }
   const std::optional<ApiError>& failure() const override { return filter_.failure(); }
   const plugins::PluginNotes& plugin_notes() const override { return filter_.notes(); }
+  ShownTexts take_shown() override { return std::exchange(shown_, {}); }
 
  private:
   bool streamed() const { return options_.delivery == Delivery::kStream; }
+
+  ShownText& kept(size_t index) {
+    if (shown_.empty()) shown_.resize(choices_.size());
+    return shown_[index];
+  }
+
+  void show(size_t index, std::vector<ChatPiece>& pieces, std::string& out) {
+    for (ChatPiece& piece : pieces) {
+      if (options_.keep == KeepShown::kYes) keep(kept(index), piece);
+      emit(index, piece, out);
+    }
+  }
+
+  static void keep(ShownText& shown, const ChatPiece& piece) {
+    switch (piece.kind) {
+      case ChatPiece::Kind::kReasoning: shown.reasoning += piece.text; break;
+      case ChatPiece::Kind::kContent: shown.content += piece.text; break;
+      case ChatPiece::Kind::kToolCall: shown.calls.push_back(piece.call); break;
+    }
+  }
 
   void begin_chunk(std::string& out, size_t index) const {
     out += "data: ";
@@ -239,6 +261,7 @@ class ChatAnswer final : public Answer {
   std::vector<Choice> choices_;
   OutputFilter filter_;
   AnswerUsage usage_;
+  ShownTexts shown_;  // since the last take_shown()
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ struct ChatAnswerOptions {
   bool logprobs = false;
   bool tools = false;
   std::shared_ptr<plugins::PluginRun> plugins{};  // null = none
+  KeepShown keep = KeepShown::kNo;
 };
 
 std::unique_ptr<Answer> make_chat_answer(const ServedModel& model, ChatAnswerOptions options);

@@ -1,5 +1,6 @@
 #include "server/generation/completion_answer.h"
 
+#include <utility>
 #include <vector>
 
 #include "base/json_text.h"
@@ -41,6 +42,7 @@ class CompletionAnswer final : public Answer {
     filter_.finish(index, pieces);
     std::string out = emit(index, pieces);
     choice.finish_reason = filter_.blocked(index) ? kBlockedFinish : finish_name(finish.reason);
+    kept(index).finish_reason = choice.finish_reason;
     if (index % options_.choices_per_prompt == 0) {
       usage_.prompt_tokens += finish.usage.prompt_tokens;
       usage_.cached_tokens += finish.usage.cached_tokens;
@@ -76,13 +78,20 @@ class CompletionAnswer final : public Answer {
   bool blocked(size_t choice) const override { return filter_.blocked(choice); }
   const std::optional<ApiError>& failure() const override { return filter_.failure(); }
   const plugins::PluginNotes& plugin_notes() const override { return filter_.notes(); }
+  ShownTexts take_shown() override { return std::exchange(shown_, {}); }
 
  private:
   bool streamed() const { return options_.delivery == Delivery::kStream; }
 
+  ShownText& kept(size_t index) {
+    if (shown_.empty()) shown_.resize(choices_.size());
+    return shown_[index];
+  }
+
   std::string emit(size_t index, const std::vector<ChatPiece>& pieces) {
     std::string out;
     for (const ChatPiece& piece : pieces) {
+      if (options_.keep == KeepShown::kYes) kept(index).content += piece.text;
       if (streamed()) {
         append_chunk(out, index, piece.text);
       } else {
@@ -120,6 +129,7 @@ class CompletionAnswer final : public Answer {
   std::vector<Choice> choices_;
   OutputFilter filter_;
   AnswerUsage usage_;
+  ShownTexts shown_;  // since the last take_shown()
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ struct CompletionAnswerOptions {
   bool include_usage = false;
   bool logprobs = false;
   std::shared_ptr<plugins::PluginRun> plugins{};  // null = none
+  KeepShown keep = KeepShown::kNo;
 };
 
 std::unique_ptr<Answer> make_completion_answer(const ServedModel& model, CompletionAnswerOptions options);

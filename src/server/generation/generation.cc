@@ -1,5 +1,6 @@
 #include "server/generation/generation.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace cove::server {
@@ -42,6 +43,8 @@ class Generation::Sink final : public engine::TokenSink {
 void Generation::start(GenerationStart start) {
   const auto self = std::make_shared<Generation>(std::move(start));
   GenerationStart& s = self->start_;
+  for (size_t i = 0; i < s.requests.size(); i += s.choices_per_prompt)
+    self->prompt_tokens_ += static_cast<int64_t>(s.requests[i].prompt.size());
   if (s.exchange->closed()) return self->end(GenerationReport::End::kAborted);
   if (!self->submit_all()) return;
   s.exchange->on_abort([self] { self->abort(); });
@@ -98,6 +101,7 @@ void Generation::drain() {
 
 void Generation::note_time(const Event& event) {
   if (event.finish) return;
+  generated_tokens_ += static_cast<int64_t>(event.output.tokens.size());
   const bool first = first_output_ == Clock::time_point{};
   last_output_ = event.time;
   if (first) first_output_ = last_output_;
@@ -130,6 +134,7 @@ Generation::Step Generation::make_step(std::vector<Event>& events) {
   if (step.complete) step.bytes += start_.answer->end();
   step.usage = start_.answer->usage();
   step.plugin_notes = start_.answer->plugin_notes();
+  step.shown = start_.answer->take_shown();
   return step;
 }
 
@@ -157,6 +162,7 @@ void Generation::handle(Event& event, Step& step) {
 
 void Generation::apply(Step& step) {
   usage_ = step.usage;
+  append_shown(shown_, std::move(step.shown));
   plugin_notes_ = std::move(step.plugin_notes);
   if (!step.finish_reason.empty()) finish_reason_ = step.finish_reason;
   const bool streamed = start_.delivery == Delivery::kStream;
@@ -182,6 +188,7 @@ void Generation::abort() {
 // Before the head is out the client gets a status; after it an error event, which the SDKs raise.
 void Generation::fail(const ApiError& error) {
   if (over_) return;
+  error_ = api_error_row(error.kind).code;
   for (const engine::RequestId id : ids_) start_.engine->cancel(id);
   if (start_.exchange->answered()) {
     start_.exchange->write("data: " + to_json(error) + "\n\n");
@@ -195,11 +202,21 @@ void Generation::fail(const ApiError& error) {
   end(GenerationReport::End::kFailed);
 }
 
+// The answer counts a choice at its end; what was cut off before has cost its tokens all the same.
+void Generation::count_unfinished() {
+  if (ids_.empty()) return;
+  usage_.prompt_tokens = prompt_tokens_;
+  usage_.completion_tokens = std::max(usage_.completion_tokens, generated_tokens_);
+}
+
 void Generation::end(GenerationReport::End how) {
   if (std::exchange(over_, true)) return;
+  if (how != GenerationReport::End::kComplete) count_unfinished();
   GenerationReport report;
   report.usage = usage_;
   report.plugin_notes = plugin_notes_;
+  report.shown = std::move(shown_);
+  report.error = error_;
   report.end = how;
   report.finish_reason = finish_reason_;
   report.total_s = seconds_between(start_.arrived, Clock::now());
@@ -207,7 +224,7 @@ void Generation::end(GenerationReport::End how) {
   if (tokens_after_first_ > 0) {
     report.per_token_s = seconds_between(first_output_, last_output_) / static_cast<double>(tokens_after_first_);
   }
-  if (start_.on_end) start_.on_end(report);
+  if (start_.on_end) start_.on_end(std::move(report));
   start_.on_end = nullptr;
 }
 

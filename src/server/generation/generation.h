@@ -28,6 +28,8 @@ struct GenerationReport {
   enum class End : uint8_t { kComplete, kAborted, kFailed } end = End::kComplete;
   std::string finish_reason;
   plugins::PluginNotes plugin_notes;  // what plugins did, to the prompt and to the answer
+  ShownTexts shown;                   // may have less than all choices
+  std::string_view error{};           // kFailed: code of api/errors.def
 };
 
 struct GenerationStart {
@@ -35,10 +37,11 @@ struct GenerationStart {
   engine::Engine* engine = nullptr;
   std::vector<engine::Request> requests;
   std::unique_ptr<Answer> answer;
+  size_t choices_per_prompt = 1;
   Delivery delivery = Delivery::kWhole;
   std::vector<http::Header> headers;  // of the answer
   std::chrono::steady_clock::time_point arrived;
-  std::function<void(const GenerationReport&)> on_end;  // exactly once
+  std::function<void(GenerationReport)> on_end;  // exactly once
   // Where the answer is made when plugins may wait; null = on the I/O thread.
   WorkQueue* answer_work = nullptr;
 };
@@ -67,6 +70,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     AnswerUsage usage;
     plugins::PluginNotes plugin_notes;
     std::string finish_reason;
+    ShownTexts shown;
   };
 
   bool submit_all();
@@ -80,6 +84,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void abort();
   void fail(const ApiError& error);
   void end(GenerationReport::End end);
+  void count_unfinished();
 
   GenerationStart start_;
   std::vector<engine::RequestId> ids_;
@@ -91,6 +96,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   AnswerUsage usage_;  // as of the last step
   plugins::PluginNotes plugin_notes_;
   std::string finish_reason_;
+  ShownTexts shown_;
+  std::string_view error_;
+  int64_t prompt_tokens_ = 0;     // of all requests, each prompt once
+  int64_t generated_tokens_ = 0;  // as they came from the engine
   std::chrono::steady_clock::time_point first_output_{};
   std::chrono::steady_clock::time_point last_output_{};
   int64_t tokens_after_first_ = 0;

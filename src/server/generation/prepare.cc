@@ -170,7 +170,7 @@ ApiResult<Prepared> prepare_chat(const ServedModel& model, const ChatRequest& re
     return refuse(ApiErrorKind::kUnsupportedParameter, "messages",
                   "this model has no chat template; use /v1/completions");
   }
-  const auto prompt = model.chat_template->render(template_variables(model, request), now_s);
+  auto prompt = model.chat_template->render(template_variables(model, request), now_s);
   if (!prompt) {
     return refuse(ApiErrorKind::kInvalidPrompt, "messages",
                   fmt::format("the model's chat template refused the messages: {}", prompt.error().message));
@@ -189,6 +189,7 @@ ApiResult<Prepared> prepare_chat(const ServedModel& model, const ChatRequest& re
   base->thinking = std::move(*thinking);
   base->constraint = std::move(*constraint);
   if (request.logprobs) base->sampling.top_logprobs = request.top_logprobs;
+  prepared.rendered = std::move(*prompt);
   add_choices(*base, request.fields.choices, prepared.requests);
   return prepared;
 }

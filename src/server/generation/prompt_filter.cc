@@ -98,15 +98,15 @@ std::optional<ApiError> outcome(const Result<plugins::PromptVerdict>& verdict, s
                   std::string(param)};
 }
 
-std::string text_of(const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+}  // namespace
+
+std::string text_of_tokens(const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
   std::string text;
   for (const int32_t id : ids) {
     if (id >= 0 && id < tokenizer.vocab_size()) text += tokenizer.token_bytes(id);
   }
   return replace_invalid_utf8(text);
 }
-
-}  // namespace
 
 std::optional<ApiError> filter_prompt(plugins::PluginRun& run, ChatRequest& request) {
   if (!run.acts_at(plugins::Stage::kPrompt)) return std::nullopt;
@@ -124,7 +124,8 @@ std::optional<ApiError> filter_prompt(plugins::PluginRun& run, const ServedModel
   plugins::Input input;
   for (const Prompt& prompt : request.prompts) {
     const auto* ids = std::get_if<std::vector<int32_t>>(&prompt);
-    input.texts.push_back({"prompt", ids == nullptr ? std::get<std::string>(prompt) : text_of(*model.tokenizer, *ids)});
+    input.texts.push_back(
+        {"prompt", ids == nullptr ? std::get<std::string>(prompt) : text_of_tokens(*model.tokenizer, *ids)});
   }
   const plugins::Input before = input;
   if (auto refused = outcome(run.preprocess(input), "prompt")) return refused;

@@ -15,6 +15,9 @@ std::optional<ApiError> filter_prompt(plugins::PluginRun& run, ChatRequest& requ
 // Prompts given as token ids are read as text; they stay as they are unless a plugin changes that text.
 std::optional<ApiError> filter_prompt(plugins::PluginRun& run, const ServedModel& model, CompletionRequest& request);
 
+// What these ids say, as UTF-8: what is none becomes U+FFFD, ids that do not exist become nothing.
+std::string text_of_tokens(const text::Tokenizer& tokenizer, const std::vector<int32_t>& ids);
+
 // For a request whose answer is filtered: log probabilities would show the tokens that the filters hide.
 ApiError refuse_logprobs();
 

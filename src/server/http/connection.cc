@@ -1,5 +1,6 @@
 #include "server/http/connection.h"
 
+#include <thread>
 #include <utility>
 
 #include <boost/asio/as_tuple.hpp>
@@ -304,12 +305,38 @@ asio::awaitable<bool> Connection::answer(Parser& parser, Request request) {
   co_return co_await pump(exchange);
 }
 
+// Waits until the handler has agreed to the answer's end.
+asio::awaitable<void> Connection::settle(std::shared_ptr<ExchangeState> exchange) {
+  struct Verdict {
+    bool known = false;  // I/O thread
+    std::optional<Response> instead;
+  };
+  const auto verdict = std::make_shared<Verdict>();
+  const auto decide = [weak = weak_from_this(), verdict](std::optional<Response> instead) {
+    verdict->known = true;
+    verdict->instead = std::move(instead);
+    if (const auto self = weak.lock()) self->wake();
+  };
+  core_->handler->ending(exchange->request(), exchange->outcome(),
+                         [decide, post = poster(), io = std::this_thread::get_id()](std::optional<Response> instead) {
+                           if (std::this_thread::get_id() == io) return decide(std::move(instead));
+                           post([decide, instead = std::move(instead)] { decide(instead); });
+                         });
+  while (!verdict->known) co_await wait_event(Clock::time_point::max());
+  if (verdict->instead) exchange->replace(std::move(*verdict->instead));
+}
+
 // Writes what the exchange collects until it is finished or given up. Returns whether the connection can go on.
 asio::awaitable<bool> Connection::pump(std::shared_ptr<ExchangeState> exchange) {
   const StreamOptions& stream = exchange->stream_options();
   bool delivered = true;
+  bool settled = false;
   auto last_write = Clock::now();
   while (!exchange->aborted()) {
+    if (exchange->finished() && !std::exchange(settled, true)) {
+      co_await settle(exchange);
+      continue;
+    }
     std::string bytes = exchange->take_pending();
     if (!bytes.empty()) {
       delivered = co_await write_all(std::move(bytes));

@@ -73,6 +73,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::asio::awaitable<bool> read_body(Parser& parser, Clock::time_point deadline);
   boost::asio::awaitable<bool> answer(Parser& parser, Request request);
   boost::asio::awaitable<bool> pump(std::shared_ptr<ExchangeState> exchange);
+  boost::asio::awaitable<void> settle(std::shared_ptr<ExchangeState> exchange);
   boost::asio::awaitable<void> refuse(Parser& parser, int status, std::string message);
   boost::asio::awaitable<void> send_and_linger(Response response, Request request);
   boost::asio::awaitable<bool> write_all(std::string bytes);

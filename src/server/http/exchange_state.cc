@@ -114,6 +114,16 @@ void ExchangeState::abort(std::string_view reason) {
   wake();
 }
 
+void ExchangeState::replace(Response instead) {
+  COVE_CHECK(finished_);
+  pending_.clear();
+  finished_ = false;
+  outcome_.complete = false;
+  if (streaming_) return abort("the end of the answer was withheld");
+  outcome_ = {};
+  respond(std::move(instead));
+}
+
 std::string ExchangeState::take_pending() { return std::exchange(pending_, {}); }
 
 }  // namespace cove::http

@@ -42,6 +42,8 @@ class ExchangeState final : public Exchange {
   void attach(std::function<void()> wake) { wake_ = std::move(wake); }
   void detach() { wake_ = nullptr; }
   void abort(std::string_view reason);
+  // A finished answer of which nothing was sent becomes this one; a stream breaks off.
+  void replace(Response instead);
   std::string take_pending();
   void write_idle_text();
   bool aborted() const { return aborted_; }

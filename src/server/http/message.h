@@ -38,6 +38,7 @@ struct Response {
   std::string content_type = "application/json";
   std::vector<Header> headers;
   std::string body;
+  std::string_view error{};  // its code (api/errors.def) when it is one; for the handler's notes, not sent by itself
 };
 
 std::string_view reason_phrase(int status);

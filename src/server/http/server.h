@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,13 @@ class Handler {
   virtual void handle(std::shared_ptr<Exchange> exchange) = 0;
   // A request that could not be read: broken syntax, too large, too slow. `request` holds what is known of it.
   virtual Response refuse(Request& request, int status, std::string_view message) = 0;
+  // The answer is whole, but its last bytes (of an answer that is no stream: all) are held back until `settle` is
+  // called, once, on any thread: with nothing they are sent; otherwise they are not, and the client gets this answer
+  // instead, or a stream that breaks off. By default nothing is held back.
+  using Settle = std::function<void(std::optional<Response> instead)>;
+  virtual void ending(const Request& /*request*/, const Outcome& /*outcome*/, const Settle& settle) {
+    settle(std::nullopt);
+  }
   virtual void done(const Request& request, const Outcome& outcome) = 0;
   virtual void handshake_ended(const std::string& /*peer*/, const HandshakeReport& /*report*/) {}
 };

@@ -1,7 +1,8 @@
 #pragma once
 // An open-loop HTTP client on one thread: requests leave at fixed times, however slow the answers are, and each latency
-// counts from the time at which its request was due, so that a server that stalls cannot hide it. Header only; benches
-// alone include it.
+// counts from the time at which its request was due, so that a server that stalls cannot hide it. Without a rate it is
+// a closed loop: every connection asks again at once, which finds the highest throughput. Header only; benches alone
+// include it.
 
 #include <algorithm>
 #include <array>
@@ -29,7 +30,7 @@ struct LoadPlan {
   uint16_t port = 0;
   SSL_CTX* tls = nullptr;  // null = plain HTTP
   std::string request;     // whole, with head
-  double rate = 1000;      // a second
+  double rate = 1000;      // a second; 0 = as many as are answered
   double seconds = 1;
   int connections = 64;
 };
@@ -37,6 +38,7 @@ struct LoadPlan {
 struct LoadResult {
   std::vector<double> latencies_ms;  // of complete answers with status 200
   size_t failed = 0;                 // other answers, lost connections
+  double seconds = 0;
 };
 
 // One keep-alive connection with at most one request under way.
@@ -130,6 +132,28 @@ class LoadClient {
   LoadClient& operator=(const LoadClient&) = delete;
 
   LoadResult run() {
+    const auto begin = Clock::now();
+    LoadResult result = plan_.rate > 0 ? at_rate() : flood();
+    result.seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+    return result;
+  }
+
+ private:
+  LoadResult flood() {
+    LoadResult result;
+    const auto end = Clock::now() + std::chrono::nanoseconds(static_cast<int64_t>(plan_.seconds * 1e9));
+    for (size_t started = 0;;) {
+      for (; !idle_.empty() && Clock::now() < end; ++started) {
+        LoadLink* link = idle_.back();
+        idle_.pop_back();
+        link->send(plan_.request, Clock::now());
+      }
+      if (started == result.latencies_ms.size() + result.failed) return result;
+      wait(std::chrono::seconds(5), result);
+    }
+  }
+
+  LoadResult at_rate() {
     LoadResult result;
     const auto total = static_cast<size_t>(plan_.rate * plan_.seconds);
     const auto begin = Clock::now();
@@ -153,7 +177,6 @@ class LoadClient {
     return result;
   }
 
- private:
   void wait(Clock::duration limit, LoadResult& result) {
     const int64_t ns = std::max<int64_t>(0, std::chrono::duration_cast<std::chrono::nanoseconds>(limit).count());
     const timespec timeout{.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};

@@ -148,6 +148,8 @@ struct TestServerOptions {
   bool with_model = true;
   anomaly::Watch* watch = nullptr;
   const plugins::PluginSet* plugins = nullptr;
+  audit::Log* audit = nullptr;
+  std::filesystem::path audit_dir{};
 };
 
 class TestServer {
@@ -176,7 +178,9 @@ class TestServer {
                                                         .addresses = &addresses,
                                                         .watch = options.watch,
                                                         .webhook = nullptr,
-                                                        .plugins = options.plugins});
+                                                        .plugins = options.plugins,
+                                                        .audit = options.audit,
+                                                        .audit_dir = options.audit_dir});
     if (options.with_model) set_model();
     options.http.port = 0;
     auto created = http::Server::create(options.http, *gateway);

@@ -41,7 +41,9 @@ struct Caller {
 
 struct Model {
   std::string name{};
-  std::string digest{};  // engine::ModelInfo::digest: which weights
+  std::string digest{};   // engine::ModelInfo::digest: names, sizes and headers of its files
+  std::string device{};   // engine::ModelInfo::device: another one may round differently
+  std::string weights{};  // digest of all bytes of the weights; empty = not known (yet)
 };
 
 // What a client was sent of one choice, or would have been had it stayed. Texts are the concatenation of the deltas.
@@ -61,8 +63,10 @@ struct Parameters {
   std::vector<std::string> stop{};
   std::vector<int32_t> stop_tokens{};
   bool ignore_eos = false;
-  int32_t thinking_budget = -1;  // tokens; -1 = none
-  std::string constraint{};      // JSON of what bounds the answer (response_format, forced tool, ...); empty = none
+  int32_t thinking_budget = -1;      // tokens; -1 = none
+  std::vector<std::string> tools{};  // names of those that were offered
+  std::string tool_choice{};         // "auto", "none", "required", "function:NAME"; empty = no tools
+  std::string constraint{};          // JSON of what bounds the answer (response_format, forced tool, ...); empty = none
 };
 
 // What only calls that reached the engine have.

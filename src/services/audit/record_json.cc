@@ -114,6 +114,9 @@ void append_parameters(Members& members, const Parameters& parameters) {
   append_list(out, parameters.stop_tokens, [&](int32_t token) { append_json_number(out, int64_t{token}); });
   members.boolean("ignore_eos", parameters.ignore_eos);
   members.integer_or_null("thinking_budget", parameters.thinking_budget);
+  members.key("tools");
+  append_list(out, parameters.tools, [&](const std::string& tool) { Members::string(out, tool); });
+  members.text("tool_choice", parameters.tool_choice);
   members.text("constraint", parameters.constraint);
 }
 
@@ -145,6 +148,8 @@ void append_generation(std::string& out, const Generation& generation, const Tex
   Members members(out, Members::At::kFirst);
   members.text("model", generation.model.name);
   members.text("digest", generation.model.digest);
+  members.text("weights", generation.model.weights);
+  members.text("device", generation.model.device);
   members.boolean("stream", generation.stream);
   append_parameters(members, generation.parameters);
   members.integer("prompt_tokens", generation.prompt_tokens);
@@ -273,6 +278,8 @@ void read_parameters(MemberReader& reader, Parameters& parameters) {
   }
   parameters.ignore_eos = reader.boolean("ignore_eos");
   parameters.thinking_budget = reader.small("thinking_budget", -1);
+  parameters.tools = reader.texts("tools");
+  parameters.tool_choice = reader.text("tool_choice");
   parameters.constraint = reader.text("constraint");
 }
 
@@ -292,7 +299,10 @@ Status read_answers(MemberReader& reader, std::vector<AnswerText>& answers) {
 Result<Generation> parse_generation(const json::object& object, PromptForm& form) {
   MemberReader reader(object);
   Generation generation;
-  generation.model = {.name = reader.text("model"), .digest = reader.text("digest")};
+  generation.model = {.name = reader.text("model"),
+                      .digest = reader.text("digest"),
+                      .device = reader.text("device"),
+                      .weights = reader.text("weights")};
   generation.stream = reader.boolean("stream");
   read_parameters(reader, generation.parameters);
   generation.prompt_tokens = reader.integer("prompt_tokens");
