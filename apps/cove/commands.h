@@ -6,6 +6,7 @@
 namespace cove::app {
 
 extern const Command kApikey;
+extern const Command kAudit;
 extern const Command kBench;
 extern const Command kChat;
 extern const Command kDecrypt;
@@ -22,8 +23,8 @@ extern const Command kTokenize;
 extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kBench,  &kChat,  &kDecrypt, &kDoctor, &kEncrypt,  &kKey,  &kModel,
-    &kParse,  &kRender, &kServe, &kTls,     &kToken,  &kTokenize, &kUser,
+    &kApikey, &kAudit, &kBench,  &kChat,  &kDecrypt, &kDoctor, &kEncrypt,  &kKey,
+    &kModel,  &kParse, &kRender, &kServe, &kTls,     &kToken,  &kTokenize, &kUser,
 };
 
 }  // namespace cove::app

@@ -5,9 +5,17 @@
 namespace cove::audit {
 namespace {
 
+bool is_of(const Caller& caller, const std::string& wanted) {
+  const std::string user = "user:" + wanted;
+  for (const std::string& name : {caller.id, caller.user}) {
+    if (name == wanted || name == user) return true;
+  }
+  return caller.name == wanted;
+}
+
 bool selected(const ReadOptions& options, const Record& record) {
   if (record.time_ns < options.from_ns || record.time_ns >= options.to_ns) return false;
-  return options.user.empty() || record.caller.id == options.user || record.caller.user == options.user;
+  return options.user.empty() || is_of(record.caller, options.user);
 }
 
 Status read_line(const ReadOptions& options, std::string_view text, const OnRecord& on_record) {

@@ -18,7 +18,8 @@ struct ReadOptions {
   std::filesystem::path dir{};
   int64_t from_ns = INT64_MIN;  // Record::time_ns, first included
   int64_t to_ns = INT64_MAX;    // excluded
-  std::string user{};           // Caller::id, or Caller::user (whose key it is); empty = all
+  std::string
+      user{};  // Caller::id or Caller::user (whose key it is), with or without "user:", or Caller::name; empty = all
 };
 
 // One after the other. `line` is the line as it stands, without newline. Both are lent for the call. An error ends the

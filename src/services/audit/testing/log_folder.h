@@ -93,7 +93,7 @@ inline Record chat_record(int number = 1) {
   record.status = 200;
   record.total_ms = 12.5;
   Generation generation;
-  generation.model = {.name = "cove-mini", .digest = "sha256:abc"};
+  generation.model = {.name = "cove-mini", .digest = "abc", .device = "cpu: 2 threads", .weights = "def"};
   generation.stream = true;
   Parameters& parameters = generation.parameters;
   parameters.sampling = {.temperature = 0.6F,
@@ -114,6 +114,8 @@ inline Record chat_record(int number = 1) {
   parameters.stop_tokens = {3, 4};
   parameters.ignore_eos = true;
   parameters.thinking_budget = 64;
+  parameters.tools = {"weather"};
+  parameters.tool_choice = "auto";
   parameters.constraint = R"({"type":"json_object"})";
   generation.prompt_tokens = 21;
   generation.cached_tokens = 16;
@@ -152,7 +154,10 @@ inline std::unique_ptr<Log> open_log(const LogOptions& options) {
 // A closed log of `records` records.
 inline void make_log(const LogOptions& options, int records) {
   const auto log = open_log(options);
-  for (int i = 1; i <= records; ++i) log->append({}, plain_record(i));
+  for (int i = 1; i <= records; ++i) {
+    log->append({}, plain_record(i));
+    if (i % 1000 == 0) COVE_CHECK(log->flush().has_value());  // the queue is bounded
+  }
   COVE_CHECK(log->close().has_value());
 }
 
