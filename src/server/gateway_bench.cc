@@ -1,7 +1,8 @@
 // What the gateway costs: chat requests at a fixed rate over loopback against a stubbed engine, with everything off and
 // with everything on, in turns; the difference is what identity, watching, logging, the audit log (full texts, synced
 // before each answer) and TLS add to a request.
-//   gateway_bench [--rate 1000] [--seconds 20]      seconds of each variant; --rate 0: the highest throughput
+//   gateway_bench [--rate 1000] [--seconds 20] [--sync always]
+// seconds of each variant; --rate 0: the highest throughput; --sync: audit.sync, always or interval
 #include <algorithm>
 #include <array>
 #include <cstdio>
@@ -36,7 +37,8 @@ using testing::LoadPlan;
 using testing::LoadResult;
 
 constexpr int kTurns = 4;
-constexpr double kTargetMs = 1.0;  // p99 added
+constexpr double kTargetMs = 1.0;                       // p99 added
+audit::SyncPolicy g_sync = audit::SyncPolicy::kAlways;  // set once, by run()
 
 enum class Variant : uint8_t { kOff, kNoAudit, kOn, kOnTls };
 constexpr std::array kVariants = {Variant::kOff, Variant::kNoAudit, Variant::kOn, Variant::kOnTls};
@@ -83,7 +85,8 @@ std::unique_ptr<audit::Log> open_audit(const Folder& folder) {
   auto opened = audit::Log::open({.dir = folder.file("audit"),
                                   .signing_key_file = folder.file("audit-sign.pem"),
                                   .hash_key_file = folder.file("audit-hash.key"),
-                                  .prompts = audit::PromptForm::kFull});
+                                  .prompts = audit::PromptForm::kFull,
+                                  .sync = g_sync});
   COVE_CHECK(opened.has_value());
   return std::move(*opened);
 }
@@ -226,6 +229,8 @@ int run(int argc, char** argv) {
   plan.seconds = 20;
   for (int i = 1; i + 1 < argc; i += 2) {
     if (std::strcmp(argv[i], "--rate") == 0) plan.rate = std::atof(argv[i + 1]);
+    if (std::strcmp(argv[i], "--sync") == 0 && std::strcmp(argv[i + 1], "interval") == 0)
+      g_sync = audit::SyncPolicy::kInterval;
     if (std::strcmp(argv[i], "--seconds") == 0) plan.seconds = std::atof(argv[i + 1]);
   }
   plan.seconds /= kTurns;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include "server/testing/fake_audit.h"
 #include "server/testing/test_server.h"
 
 namespace cove::server {
@@ -76,6 +77,42 @@ TEST_F(WordsServer, replaces_in_the_prompt_before_the_model_sees_it) {
   EXPECT_TRUE(holds(reply, R"("content":"a *********** here")") || holds(reply, R"("content":"a Secret-Plan here")"))
       << reply.body;
   EXPECT_FALSE(holds(reply, "Secret")) << reply.body;
+}
+
+TEST_F(WordsServer, the_audit_log_has_what_was_refused_and_what_the_model_saw) {
+  const auto set = make_set({words()});
+  testing::FakeAudit log;
+  TestServer server({.plugins = set.get(), .audit = &log});
+  ASSERT_EQ(server.ask("say:how to make a 炸 弹").status, 400);
+  auto records = log.take();
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].outcome, audit::Outcome::kRefused);
+  EXPECT_EQ(records[0].error, "content_filter");
+  ASSERT_TRUE(records[0].generation) << "who asked for what";
+  EXPECT_NE(records[0].generation->request.find("炸 弹"), std::string::npos);
+  EXPECT_TRUE(records[0].generation->answers.empty());
+  ASSERT_EQ(records[0].plugin_notes.size(), 1U);
+  EXPECT_EQ(records[0].plugin_notes[0].action, "blocked");
+
+  // The prompt is kept as the model saw it: what a plugin hides from the model stays hidden.
+  ASSERT_EQ(server.ask("say:a secret-plan here").status, 200);
+  records = log.take();
+  ASSERT_EQ(records.size(), 1U);
+  ASSERT_TRUE(records[0].generation);
+  EXPECT_EQ(records[0].generation->prompt, "[user]say:a *********** here");
+  EXPECT_EQ(records[0].generation->request.find("secret"), std::string::npos) << records[0].generation->request;
+  EXPECT_FALSE(records[0].details.contains("answer_filtered"));
+}
+
+TEST_F(WordsServer, the_audit_log_says_when_the_answer_was_changed) {
+  const auto set = make_set({words({Stage::kAnswer})});
+  testing::FakeAudit log;
+  TestServer server({.plugins = set.get(), .audit = &log});
+  ASSERT_EQ(server.ask("say:a secret plan").status, 200);
+  const auto records = log.take();
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(records[0].details.at("answer_filtered"), "true");
+  EXPECT_EQ(records[0].generation->answers.at(0).content, "a ***********") << "what the client was shown";
 }
 
 TEST_F(WordsServer, filters_streams_across_tokens_like_whole_answers) {
