@@ -129,6 +129,8 @@ Status for_each_chunk(uint64_t count, unsigned threads, const ChunkWork& work) {
 class Target {
  public:
   static Result<std::unique_ptr<Target>> create(const fs::path& path) {
+    std::error_code ignored;  // opening says what went wrong
+    if (path.has_parent_path()) fs::create_directories(path.parent_path(), ignored);
     auto target = std::unique_ptr<Target>(new Target(path, fmt::format("{}.tmp{}", path.string(), ::getpid())));
     TRY_ASSIGN(target->fd_, open_file(target->temporary_, O_WRONLY | O_CREAT | O_TRUNC, 0644));
     return target;

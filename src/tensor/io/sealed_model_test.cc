@@ -305,6 +305,11 @@ TEST_F(SealedModelTest, nothing_is_overwritten_or_left_behind) {
   EXPECT_TRUE(read_all("x", key_));
 }
 
+TEST_F(SealedModelTest, folders_above_the_target_are_made) {
+  ASSERT_TRUE(seal_model(root_ / "plain", root_ / "new" / "deep" / "sealed", key_));
+  EXPECT_TRUE(read_all("new/deep/sealed", key_));
+}
+
 TEST_F(SealedModelTest, names_that_are_not_utf8_are_refused) {
   write("plain/bad\xff", "x");
   const auto refused = seal_model(root_ / "plain", root_ / "sealed", key_);

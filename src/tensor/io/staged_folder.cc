@@ -38,6 +38,7 @@ Result<StagedFolder> StagedFolder::create(const fs::path& target) {
         fmt::format("{} exists already; remove it or choose another name, nothing is overwritten", target.string()));
   }
   const fs::path staging = (target.has_filename() ? target : target.parent_path()).string() + ".partial";
+  if (staging.has_parent_path()) fs::create_directories(staging.parent_path(), error);  // mkdir says what went wrong
   if (::mkdir(staging.c_str(), 0755) != 0 && errno != EEXIST) return system_error(staging, "create");
   const int fd = ::open(staging.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return system_error(staging, "open");

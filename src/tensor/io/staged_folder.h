@@ -10,8 +10,8 @@ namespace cove {
 
 class StagedFolder {
  public:
-  // Errors: kInvalidArgument when `target` exists and is not an empty folder, kFailedPrecondition when another process
-  // fills it right now, kIo.
+  // Makes the folders above `target`, too. Errors: kInvalidArgument when `target` exists and is not an empty folder,
+  // kFailedPrecondition when another process fills it right now, kIo.
   static Result<StagedFolder> create(const std::filesystem::path& target);
   StagedFolder(StagedFolder&& other) noexcept;
   StagedFolder& operator=(StagedFolder&&) = delete;
