@@ -4,12 +4,14 @@
 //   COVE_E2E_SOAK_S=3600 node tests/e2e/run.mjs soak.test.mjs              seconds; 20 unless set, 120 with CI=true
 //   COVE_BIN=build/dev/cove COVE_E2E_SANITIZED=1 ...                       a build with sanitizers: its memory is not judged
 import assert from "node:assert/strict";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { copyFileSync, createReadStream, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { test } from "node:test";
 import { connect } from "node:tls";
-import { Server, cove, root, tlsEnvironment, trustedCertificate } from "./server.mjs";
+import { Server, binary, cove, root, tlsEnvironment, trustedCertificate } from "./server.mjs";
 
 const trusted = trustedCertificate(import.meta.url);
 const seconds = Number(process.env.COVE_E2E_SOAK_S ?? (process.env.CI === "true" ? 120 : 20));
@@ -28,6 +30,8 @@ function random(state) {
 }
 const pick = (next, list) => list[Math.floor(next() * list.length)];
 const count = (counts, name) => (counts[name] = (counts[name] ?? 0) + 1);
+// Whoever got an answer has its id; the audit log must have it too.
+const noteId = (run, response) => run.ids.add(response.headers.get("x-request-id"));
 
 // What of `wanted` this version's configuration can do, as environment variables.
 function available(wanted) {
@@ -48,6 +52,7 @@ async function chat(run, next) {
   try {
     const headers = { Authorization: `Bearer ${pick(next, run.keys)}`, "Content-Type": "application/json" };
     const response = await run.server.post("/v1/chat/completions", body, { headers, signal: controller.signal });
+    noteId(run, response);
     const text = await response.text();
     assert.ok([200, 429].includes(response.status), `${response.status} ${text}`);
     if (response.status === 200 && stream) assert.match(text, /data: \[DONE\]\n\n$/);
@@ -73,6 +78,7 @@ async function nonsense(run, next) {
   const key = next() < 0.1 ? "sk-cove-wrong" : pick(next, run.keys);
   const headers = { Authorization: `Bearer ${key}`, "Content-Type": next() < 0.1 ? "text/plain" : "application/json" };
   const response = await run.server.post(pick(next, ["/v1/chat/completions", "/v1/completions", "/v1/nothing"]), body, { headers });
+  noteId(run, response);
   const text = await response.text();
   if (response.status !== 200) {  // a changed letter in the prompt is no error
     assert.ok(response.status >= 400 && response.status < 500, `${response.status} ${text}`);
@@ -131,6 +137,25 @@ function slope(samples) {
   return 60 * half.reduce((s, [t, m]) => s + (t - time) * (m - size), 0) / half.reduce((s, [t]) => s + (t - time) ** 2, 0);
 }
 
+// Every answered request is in the log, once, and the log is whole.
+async function checkAudit(t, run, folder) {
+  let records = 0;
+  let waiting = run.ids.size;
+  for (const file of readdirSync(folder).filter((name) => name.endsWith(".jsonl"))) {
+    for await (const line of createInterface({ input: createReadStream(join(folder, file)) })) {
+      const record = JSON.parse(line);
+      if (record.type !== "request") continue;
+      ++records;
+      if (run.ids.delete(record.id)) --waiting;
+    }
+  }
+  t.diagnostic(`${records} audit records`);
+  assert.equal(waiting, 0, `${waiting} answered requests are not in the audit log, such as ${[...run.ids].slice(0, 3)}`);
+  const verified = spawnSync(binary, ["audit", "verify", "--dir", folder], { encoding: "utf8" });
+  assert.equal(verified.status, 0, verified.stdout + verified.stderr);
+  t.diagnostic(verified.stdout.trim());
+}
+
 test(`${clients} clients, cancels and nonsense, everything on, for ${seconds} s`, { timeout: (seconds + 240) * 1000 }, async (t) => {
   t.diagnostic(`COVE_E2E_SEED=${seed}`);
   const folder = mkdtempSync(join(tmpdir(), "cove-e2e-soak-"));
@@ -145,7 +170,7 @@ test(`${clients} clients, cancels and nonsense, everything on, for ${seconds} s`
   const server = await Server.start({ data, env, logBytesMax: 4_000_000 });
   const keys = [server.key];
   for (const name of ["a", "b", "c"]) keys.push(cove(["apikey", "new", name, "--data", data]).stdout.trim());
-  const run = { server, keys, counts: {}, samples: [], deadline: Date.now() + seconds * 1000 };
+  const run = { server, keys, counts: {}, ids: new Set(), samples: [], deadline: Date.now() + seconds * 1000 };
   await Promise.all([...Array.from({ length: clients }, (_, i) => client(run, i)), sampleMemory(run), renew(run, pair)]);
   t.diagnostic(JSON.stringify(run.counts));
   assert.ok(run.counts[200] > 0);
@@ -161,6 +186,7 @@ test(`${clients} clients, cancels and nonsense, everything on, for ${seconds} s`
   if (!sanitized) assert.ok(grows * Math.min(1, seconds / 120) < 20, `memory grows by ${grows} MB/min`);
   if (!sanitized && seconds >= 1800) assert.ok(grows < 0.5, `memory grows by ${grows} MB/min`);
   assert.match(server.errors, /tls\.reloaded/);
-  assert.equal(await server.stop(), 0);
+  assert.equal(await server.leave(), 0);
   assert.deepEqual(server.alarms, []);
+  await checkAudit(t, run, join(data, "audit"));
 });
