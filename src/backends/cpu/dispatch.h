@@ -17,7 +17,7 @@ struct IsaEntry {
   const KernelTable& (*kernels)();
 };
 
-// All that are compiled in, best first.
+// All that are compiled in, newest first.
 std::span<const IsaEntry> isa_entries();
 
 struct Choice {
@@ -26,7 +26,7 @@ struct Choice {
   std::vector<int> processors;  // to pin to
 };
 
-// What CpuOptions ask for: isa "" = the best that runs here, threads 0 = one per physical core this process may use.
+// What CpuOptions ask for: isa "" = the fastest that runs here, threads 0 = one per physical core this process may use.
 // Errors: kInvalidArgument for an ISA that does not exist or a senseless number of threads, kUnsupported for an ISA
 // this processor lacks.
 Result<Choice> choose(const std::string& isa, int threads);
