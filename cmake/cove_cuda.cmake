@@ -42,7 +42,7 @@ function(cove_cuda_objects variable)
     endif()
     add_custom_command(OUTPUT ${object}
       COMMAND ${CMAKE_CXX_COMPILER_LAUNCHER} ${COVE_NVCC} -ccbin ${CMAKE_CXX_COMPILER} -std=c++20 -O3 -DNDEBUG -lineinfo
-        -fmad=false --Werror all-warnings ${architectures} -I${CMAKE_SOURCE_DIR}/src -MD -MF ${object}.d -c ${file} -o ${object}
+        -fmad=false --expt-relaxed-constexpr --Werror all-warnings ${architectures} -I${CMAKE_SOURCE_DIR}/src -MD -MF ${object}.d -c ${file} -o ${object}
       DEPENDS ${file} DEPFILE ${object}.d COMMENT "Building CUDA object ${name}.o" VERBATIM)
     list(APPEND objects ${object})
   endforeach()

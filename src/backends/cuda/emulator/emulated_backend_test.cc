@@ -1,0 +1,244 @@
+// What the conformance suite does not ask: weights that are rounded while they are loaded, splits of long sequences,
+// sampling in every combination, replayed steps, and the emulator itself.
+#include <cmath>
+
+#include <gtest/gtest.h>
+
+#include "backends/cuda/backend/backend.h"
+#include "backends/cuda/backend/step_work.h"
+#include "backends/cuda/emulator/block.h"
+#include "backends/cuda/emulator/emulated_device.h"
+#include "compute/conformance/attention_rig.h"
+#include "compute/conformance/linear_rig.h"
+
+namespace cove::cuda {
+namespace {
+
+using conformance::AttentionCase;
+using conformance::AttentionRig;
+using conformance::HostTensor;
+using conformance::random_values;
+using conformance::Rig;
+using conformance::SequenceBook;
+
+std::unique_ptr<Backend> make(const CudaOptions& options) {
+  Result<std::unique_ptr<Backend>> backend = make_backend(emulated::make_device(), options);
+  COVE_CHECK_MSG(backend.has_value(), backend.has_value() ? "" : backend.error().message);
+  return std::move(*backend);
+}
+
+// The nearest of the 127 magnitudes of e4m3, by looking at all of them.
+double nearest_e4m3(double value) {
+  double best = 0;
+  for (int code = 0; code < 0x7f; ++code) {
+    const int exponent = code >> 3;
+    const int mantissa = code & 7;
+    const double magnitude = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+    if (std::fabs(magnitude - std::fabs(value)) < std::fabs(best - std::fabs(value))) best = magnitude;
+  }
+  return std::copysign(best, value);
+}
+
+// One row as the options say it is rounded: largest magnitude / 448, / 127, or per 128 values / 7.
+std::vector<float> rounded_row(std::span<const float> row, CudaWeightFormat format) {
+  std::vector<float> out(row.size());
+  const size_t group = format == CudaWeightFormat::kW4A16 ? 128 : row.size();
+  for (size_t begin = 0; begin < row.size(); begin += group) {
+    const size_t end = std::min(row.size(), begin + group);
+    float most = 0;
+    for (size_t i = begin; i < end; ++i) most = std::max(most, std::fabs(row[i]));
+    float scale = most / (format == CudaWeightFormat::kFp8    ? 448.0F
+                          : format == CudaWeightFormat::kInt8 ? 127.0F
+                                                              : 7.0F);
+    if (format == CudaWeightFormat::kW4A16) scale = f16_to_f32(f32_to_f16(scale));
+    for (size_t i = begin; i < end; ++i) {
+      const double quotient = static_cast<double>(row[i] * (1.0F / scale));
+      const double rounded = format == CudaWeightFormat::kFp8 ? nearest_e4m3(quotient) : std::nearbyint(quotient);
+      out[i] = static_cast<float>(rounded * static_cast<double>(scale));
+    }
+  }
+  return out;
+}
+
+// A layer in that format against the reference backend with the same rounded weights.
+void check_rounded(CudaWeightFormat format, int64_t rows, conformance::LinearCase c) {
+  c.dtype = DType::kBF16;
+  c.rows = rows;
+  const conformance::LinearData data(c);
+  Rig rig(make({.format = format}));
+  const auto weight = rig.load(data.desc(c));
+  conformance::LinearCase wide = c;
+  wide.dtype = DType::kF32;
+  conformance::LinearData rounded(wide);
+  for (size_t part = 0; part < c.parts.size(); ++part) {
+    const std::vector<float> stored = data.weights[part].values();
+    std::vector<float> values;
+    for (int64_t row = 0; row < c.parts[part]; ++row) {
+      const auto one =
+          rounded_row(std::span(stored).subspan(static_cast<size_t>(row * c.in), static_cast<size_t>(c.in)), format);
+      values.insert(values.end(), one.begin(), one.end());
+    }
+    rounded.weights[part] = HostTensor(DType::kF32, {c.parts[part], c.in}, values);
+    rounded.biases[part] = HostTensor(DType::kF32, {c.parts[part]}, data.biases[part].values());
+  }
+  Rig reference = conformance::reference_rig();
+  const auto reference_weight = reference.load(rounded.desc(wide));
+  const std::vector<float> want = conformance::run_linear(reference, *reference_weight, wide, data.x);
+  const std::vector<float> got = conformance::run_linear(rig, *weight, c, data.x);
+  // Activations, results and, for many tokens, the unpacked weights are bf16.
+  EXPECT_LT(conformance::row_error(got, want, c.out_width()), 3 * 0x1p-8)
+      << "format " << static_cast<int>(format) << ", " << c.name();
+}
+
+TEST(EmulatedCuda, rounded_weights_give_the_products_of_the_same_rounded_weights) {
+  for (const auto format : {CudaWeightFormat::kFp8, CudaWeightFormat::kInt8, CudaWeightFormat::kW4A16}) {
+    check_rounded(format, 3, {.in = 256, .parts = {40, 16, 16}, .bias = true});
+    check_rounded(format, 3, {.in = 200, .parts = {24, 24}, .epilogue = LinearArgs::Epilogue::kSwiGlu});
+    check_rounded(format, 150, {.in = 136, .parts = {20}});
+  }
+}
+
+TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decoding) {
+  for (const DType cache : {DType::kBF16, DType::kF32}) {
+    const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 32, .cache = cache};
+    constexpr int32_t kTokens = 420;  // four splits, the last of them short
+    const std::vector<float> qkv = random_values(kTokens * c.width(), 70);
+    AttentionRig whole(make({}), c);
+    SequenceBook whole_book(16);
+    const auto want = whole.run(whole_book.next({{0, kTokens}}), qkv, 0).attention;
+    AttentionRig reference(make_reference_backend(), c);
+    SequenceBook reference_book(16);
+    const auto right = reference.run(reference_book.next({{0, kTokens}}), qkv, 0).attention;
+    EXPECT_LT(conformance::row_error(want, right, c.head_dim), 5 * 0x1p-8);
+
+    AttentionRig parts(make({}), c);
+    SequenceBook book(16);
+    const int64_t before = (kTokens - 1) * c.width();
+    parts.run(book.next({{0, kTokens - 1}}), std::span(qkv).first(static_cast<size_t>(before)), 0);
+    const auto last = parts.run(book.next({{0, 1}}), std::span(qkv).subspan(static_cast<size_t>(before)), 0).attention;
+    const auto tail = std::span(want).last(last.size());
+    EXPECT_TRUE(std::equal(last.begin(), last.end(), tail.begin()));
+  }
+}
+
+// Every row of `logits` drawn on the emulated device and by the host's definition.
+void check_draws(std::span<const float> logits, int64_t vocab, const std::vector<SampleParams>& params) {
+  const auto device = emulated::make_device();
+  std::vector<SampleRow> rows;
+  for (const SampleParams& p : params) {
+    rows.push_back({.seed = p.seed,
+                    .position = p.position,
+                    .temperature = p.temperature,
+                    .top_p = p.top_p,
+                    .min_p = p.min_p,
+                    .top_k = p.top_k,
+                    .greedy = p.temperature < kGreedyTemperature ? 1 : 0});
+  }
+  std::vector<int32_t> tokens(params.size(), -7);
+  device->note(launch_sample({.logits = logits.data(),
+                              .rows = std::ssize(params),
+                              .vocab = vocab,
+                              .params = rows.data(),
+                              .tokens = tokens.data()},
+                             device->stream()));
+  ASSERT_TRUE(device->synchronize());
+  SampleScratch scratch;
+  for (size_t r = 0; r < params.size(); ++r) {
+    const auto row = logits.subspan(r * static_cast<size_t>(vocab), static_cast<size_t>(vocab));
+    EXPECT_EQ(tokens[r], sample_row(row, params[r], scratch).token)
+        << "row " << r << " top_k " << params[r].top_k << " top_p " << params[r].top_p << " min_p " << params[r].min_p;
+  }
+}
+
+TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws) {
+  for (const int64_t vocab : {1, 5, 300, 2065}) {
+    std::vector<SampleParams> params;
+    for (uint64_t i = 0; i < 48; ++i) {
+      SampleParams p;
+      p.seed = 0x1234567890ULL * (i + 1);
+      p.position = static_cast<int64_t>(i * i * 1'000'003);
+      p.temperature = i % 8 == 0 ? 0.0F : 0.3F + 0.1F * static_cast<float>(i % 11);
+      if (i % 2 == 0) p.top_p = i % 6 == 0 ? 0.0F : 0.5F + 0.04F * static_cast<float>(i % 13);
+      if (i % 3 == 0) p.top_k = static_cast<int32_t>(1 + i);
+      if (i % 5 == 0) p.min_p = 0.02F * static_cast<float>(i % 7);
+      params.push_back(p);
+    }
+    std::vector<float> logits = random_values(vocab * std::ssize(params), 80, 2.0F);
+    // Equal values, also at the edges of cuts, and both zeros.
+    for (size_t i = 0; i < logits.size(); ++i) {
+      if (i % 3 != 0) logits[i] = std::round(logits[i] * 2) / 2;
+    }
+    check_draws(logits, vocab, params);
+  }
+}
+
+TEST(EmulatedCuda, a_row_that_is_not_finite_draws_nothing) {
+  std::vector<float> logits = random_values(3 * 40, 81);
+  logits[7] = NAN;
+  logits[40 + 39] = INFINITY;
+  check_draws(logits, 40, std::vector<SampleParams>(3));
+}
+
+TEST(EmulatedCuda, an_equal_step_is_recorded_once_and_replayed) {
+  const auto device = emulated::make_device();
+  GraphCache graphs(*device);
+  std::vector<uint16_t> residual(16, 0x3f80);  // ones
+  std::vector<uint16_t> out(16);
+  const std::vector<float> scale(16, 2.0F);
+  const auto step = [&](float eps) {
+    return std::vector<Work>{RmsNormLaunch{
+        .residual = residual.data(), .scale = scale.data(), .eps = eps, .out = out.data(), .rows = 1, .width = 16}};
+  };
+  for (int i = 0; i < 4; ++i) {
+    std::fill(out.begin(), out.end(), 0);
+    graphs.run(step(0));
+    EXPECT_EQ(out[15], 0x4000) << "run " << i;  // two
+  }
+  EXPECT_EQ(graphs.recorded(), 1);
+  EXPECT_EQ(graphs.replayed(), 3);
+  graphs.run(step(3));
+  EXPECT_EQ(graphs.recorded(), 1);
+  EXPECT_EQ(out[0], 0x3f80);
+}
+
+TEST(EmulatedCuda, refuses_what_it_has_no_kernels_for) {
+  const auto backend = make({});
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kBF16, .head_dim = 192}).has_value());
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kBF16, .head_dim = 12}).has_value());
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kF16, .head_dim = 64}).has_value());
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kI32, .in_features = 64}).has_value());
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kQ4_0, .in_features = 33}).has_value());
+  EXPECT_TRUE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kQ4_0, .in_features = 64}).has_value());
+}
+
+TEST(Emulator, copies_arrive_when_they_are_waited_for_and_not_before) {
+  alignas(16) const char from[16] = "fifteen letters";
+  emulated::run({.block = {32, 1, 1}, .shared_bytes = 16}, [&] {
+    std::byte* shared = emulated::dynamic_shared();
+    if (emulated::place().thread.x == 3) {
+      emulated::async_copy(shared, from, 16, 0);
+      emulated::async_commit();
+      EXPECT_EQ(shared[0], std::byte{0xff});
+      emulated::async_wait(0);
+    }
+    emulated::block_barrier();
+    EXPECT_EQ(shared[0], std::byte{'f'});
+  });
+}
+
+TEST(EmulatorDeath, says_so_when_threads_wait_for_each_other_for_ever) {
+  const auto stand_still = [] {
+    emulated::run({.block = {32, 1, 1}}, [] {
+      const char nothing = 0;
+      if (emulated::lane() == 0) {
+        emulated::block_barrier();
+      } else {
+        emulated::warp_exchange(&nothing, 1);
+      }
+    });
+  };
+  EXPECT_DEATH(stand_still(), "the block stands still");
+}
+
+}  // namespace
+}  // namespace cove::cuda

@@ -1,0 +1,29 @@
+#pragma once
+// out = epilogue(x W^T + bias): a product for few tokens, which reads the weights at the speed of memory, and one for
+// many. All pointers are device memory; launches return null or the error's text.
+
+#include <cstdint>
+
+#include "backends/cuda/kernels/pack.h"
+
+namespace cove::cuda {
+
+struct LinearLaunch {
+  DeviceWeight weight{};
+  const void* x = nullptr;  // bf16 [tokens][inputs], 16-byte aligned
+  int64_t tokens = 0;
+  bool swiglu = false;  // of interleaved weights: out is [tokens][outputs / 2]
+  void* out = nullptr;  // bf16 or f32 [tokens][outputs]
+  bool out_f32 = false;
+  bool operator==(const LinearLaunch&) const = default;
+};
+
+// Every format. Reads the weights once per kSkinnyTokens tokens. A row of the result has the same bits whatever else is
+// in the batch: the order of its sum depends on the weight's layout alone.
+inline constexpr int64_t kSkinnyTokens = 32;
+const char* launch_skinny(const LinearLaunch& args, void* stream);
+
+// bf16 weights (others: launch_unpack first). Matrix instructions on tiles of 64 tokens x 128 rows.
+const char* launch_gemm(const LinearLaunch& args, void* stream);
+
+}  // namespace cove::cuda

@@ -1,0 +1,203 @@
+#include "backends/cuda/kernels/pack.h"
+
+#include "backends/cuda/kernels/decode_value.h"
+#include "backends/cuda/kernels/language.h"
+#include "backends/cuda/kernels/weight_values.h"
+
+namespace cove::cuda {
+namespace {
+
+using namespace dev;
+
+constexpr unsigned kThreads = 128;
+
+__device__ __forceinline__ int64_t target_row(const PackLaunch& a) {
+  return physical_row(a.to.layout.interleaved, a.part, a.part_begin, a.first_row + static_cast<int64_t>(blockIdx.x));
+}
+__device__ __forceinline__ const unsigned char* source_row(const PackLaunch& a) {
+  return static_cast<const unsigned char*>(a.from) + static_cast<int64_t>(blockIdx.x) * a.row_bytes;
+}
+
+// One block per row in all of these; loading is bound by the link to the host, not by them.
+__global__ void pack_bf16_kernel(PackLaunch a) {
+  const unsigned char* from = source_row(a);
+  auto* to = reinterpret_cast<uint16_t*>(static_cast<unsigned char*>(a.to.weight) + target_row(a) * a.to.layout.pitch);
+  for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x)
+    to[i] = to_bf16(decode_value(a.dtype, from, i));
+}
+
+// Where byte or nibble `i` of block `block` (32 inputs) goes: chunk, lane's word, octet of it.
+struct BlockPlace {
+  int64_t word;  // 16-byte words from the row's begin
+  int octet;
+};
+template <WeightFormat kFormat>
+__device__ __forceinline__ BlockPlace place_of(int64_t block, int t) {
+  constexpr int kBlocks = 4 * kWordInputs<kFormat> / 32;  // of a chunk
+  return {.word = block / kBlocks * 4 + t, .octet = static_cast<int>(block % kBlocks)};
+}
+
+__global__ void pack_q8_kernel(PackLaunch a) {
+  const unsigned char* from = source_row(a);
+  const int64_t row = target_row(a);
+  unsigned char* to = static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch;
+  for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x) {
+    const int64_t block = i / 32;
+    const BlockPlace place = place_of<WeightFormat::kQ8>(block, static_cast<int>(i % 32 / 8));
+    to[place.word * 16 + place.octet * 8 + i % 8] = from[block * 34 + 2 + i % 32];
+    if (i % 32 == 0) {
+      a.to.group_scale[row * a.to.layout.scale_pitch() + block] = *reinterpret_cast<const uint16_t*>(from + block * 34);
+    }
+  }
+}
+
+// Value 2 j of an octet is nibble j, value 2 j + 1 is nibble j + 4.
+__device__ __forceinline__ uint32_t pack_nibbles(const int (&values)[8]) {
+  uint32_t word = 0;
+  for (int j = 0; j < 4; ++j) {
+    word |= static_cast<uint32_t>(values[2 * j]) << (4 * j) | static_cast<uint32_t>(values[2 * j + 1]) << (4 * j + 16);
+  }
+  return word;
+}
+
+// A thread per octet.
+__global__ void pack_q4_kernel(PackLaunch a) {
+  const unsigned char* from = source_row(a);
+  const int64_t row = target_row(a);
+  auto* to = reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch);
+  for (int64_t octet = threadIdx.x; octet < a.to.layout.inputs / 8; octet += blockDim.x) {
+    const int64_t block = octet / 4;
+    const int t = static_cast<int>(octet % 4);
+    int values[8];
+    for (int i = 0; i < 8; ++i) {
+      const int in_block = 8 * t + i;
+      const int pair = from[block * 18 + 2 + in_block % 16];
+      values[i] = in_block < 16 ? pair & 15 : pair >> 4;
+    }
+    const BlockPlace place = place_of<WeightFormat::kQ4>(block, t);
+    to[place.word * 4 + place.octet] = pack_nibbles(values);
+    if (t == 0)
+      a.to.group_scale[row * a.to.layout.scale_pitch() + block] = *reinterpret_cast<const uint16_t*>(from + block * 18);
+  }
+}
+
+__device__ __forceinline__ float magnitude(float value) { return value < 0 ? -value : value; }
+
+// To the nearest e4m3, ties to even; |value| at most 448.
+__device__ __forceinline__ unsigned char to_e4m3(float value) {
+  const float size = magnitude(value);
+  const unsigned sign = value < 0 ? 0x80U : 0U;
+  if (size < 0.015625F) return static_cast<unsigned char>(sign | static_cast<unsigned>(round_nearest(size * 512.0F)));
+  const uint32_t bits = float_to_bits(size);
+  const uint32_t rounded = (bits + 0x7FFFFU + ((bits >> 20) & 1U)) >> 20;  // 3 bits of significand left
+  const uint32_t code = rounded - (120U << 3);                             // exponent bias 127 to 7
+  return static_cast<unsigned char>(sign | (code > 0x7EU ? 0x7EU : code));
+}
+
+__device__ __forceinline__ int to_quant(float value, float inverse, float limit) {
+  float q = round_nearest(value * inverse);
+  q = q > limit ? limit : q < -limit ? -limit : q;
+  return static_cast<int>(q);
+}
+
+__global__ void __launch_bounds__(kThreads) quantize_row_kernel(PackLaunch a) {
+  auto* partial = reinterpret_cast<float*>(shared_memory());
+  const unsigned char* from = source_row(a);
+  const int64_t row = target_row(a);
+  auto* to = static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch;
+  float most = 0;
+  for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x)
+    most = larger(most, magnitude(decode_value(a.dtype, from, i)));
+  most = block_max(most, partial);
+  const bool fp8 = a.to.layout.format == WeightFormat::kE4M3;
+  const float scale = most / (fp8 ? 448.0F : 127.0F);
+  const float inverse = scale > 0 ? 1.0F / scale : 0.0F;
+  if (threadIdx.x == 0) a.to.row_scale[row] = scale;
+  for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x) {
+    const float value = decode_value(a.dtype, from, i);
+    to[i] = fp8 ? to_e4m3(value * inverse) : static_cast<unsigned char>(to_quant(value, inverse, 127.0F));
+  }
+}
+
+// One warp per group of 128 inputs: lane t + 4 b has octet t of block b in the first 16 lanes' turn; each lane reads
+// four values for the largest and the first 16 lanes write an octet each.
+__global__ void __launch_bounds__(kThreads) quantize_groups_kernel(PackLaunch a) {
+  const unsigned char* from = source_row(a);
+  const int64_t row = target_row(a);
+  auto* to = reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch);
+  const int64_t groups = a.to.layout.padded / 128;
+  for (int64_t group = threadIdx.x / 32; group < groups; group += blockDim.x / 32) {
+    const int64_t begin = group * 128;
+    float most = 0;
+    for (int64_t i = begin + lane(); i < begin + 128 && i < a.to.layout.inputs; i += 32) {
+      most = larger(most, magnitude(decode_value(a.dtype, from, i)));
+    }
+    const uint16_t scale = to_f16(warp_max(most) / 7.0F);
+    const float size = from_f16(scale);
+    const float inverse = size > 0 ? 1.0F / size : 0.0F;
+    if (lane() == 0) a.to.group_scale[row * a.to.layout.scale_pitch() + group] = scale;
+    if (lane() >= 16) continue;
+    int values[8];
+    for (int i = 0; i < 8; ++i) {
+      const int64_t input = begin + 8 * lane() + i;
+      values[i] = input < a.to.layout.inputs ? 8 + to_quant(decode_value(a.dtype, from, input), inverse, 7.0F) : 8;
+    }
+    const BlockPlace place = place_of<WeightFormat::kQ4>(group * 4 + lane() / 4, lane() % 4);
+    to[place.word * 4 + place.octet] = pack_nibbles(values);
+  }
+}
+
+// A thread per octet of a row.
+template <WeightFormat kFormat>
+__global__ void unpack_kernel(DeviceWeight from, uint16_t* to) {
+  constexpr int kOctets = kWordInputs<kFormat> / 8;
+  const WeightLayout& layout = from.layout;
+  const int64_t row = blockIdx.x;
+  const auto* words =
+      reinterpret_cast<const Vec4*>(static_cast<const unsigned char*>(from.weight) + row * layout.pitch);
+  for (int64_t octet = threadIdx.x; octet < layout.padded / 8; octet += blockDim.x) {
+    const int64_t word = octet / kOctets;
+    const int64_t begin = word / 4 * 4 * kWordInputs<kFormat> +
+                          octet_begin<kFormat>(static_cast<int>(word % 4), static_cast<int>(octet % kOctets));
+    uint32_t pairs[4];
+    octet_values<kFormat>(words[word], static_cast<int>(octet % kOctets), pairs);
+    const float scale = layout.group > 0 ? from_f16(from.group_scale[row * layout.scale_pitch() + begin / layout.group])
+                                         : from.row_scale[row];
+    Vec4 out;
+    out.x = pack_bf16(low_bf16(pairs[0]) * scale, high_bf16(pairs[0]) * scale);
+    out.y = pack_bf16(low_bf16(pairs[1]) * scale, high_bf16(pairs[1]) * scale);
+    out.z = pack_bf16(low_bf16(pairs[2]) * scale, high_bf16(pairs[2]) * scale);
+    out.w = pack_bf16(low_bf16(pairs[3]) * scale, high_bf16(pairs[3]) * scale);
+    *reinterpret_cast<Vec4*>(to + row * layout.padded + begin) = out;
+  }
+}
+
+}  // namespace
+
+const char* launch_pack(const PackLaunch& args, void* stream) {
+  if (args.count == 0) return nullptr;
+  const LaunchShape shape = {
+      .grid_x = static_cast<unsigned>(args.count), .threads = kThreads, .shared_bytes = kThreads / 32 * sizeof(float)};
+  switch (args.to.layout.format) {
+    case WeightFormat::kBF16: return launch(shape, stream, pack_bf16_kernel, args);
+    case WeightFormat::kQ8: return launch(shape, stream, pack_q8_kernel, args);
+    case WeightFormat::kQ4:
+      if (args.dtype == DType::kQ4_0) return launch(shape, stream, pack_q4_kernel, args);
+      return launch(shape, stream, quantize_groups_kernel, args);
+    default: return launch(shape, stream, quantize_row_kernel, args);
+  }
+}
+
+const char* launch_unpack(const DeviceWeight& from, void* to, void* stream) {
+  const LaunchShape shape = {.grid_x = static_cast<unsigned>(from.layout.rows), .threads = kThreads};
+  auto* out = static_cast<uint16_t*>(to);
+  switch (from.layout.format) {
+    case WeightFormat::kQ8: return launch(shape, stream, unpack_kernel<WeightFormat::kQ8>, from, out);
+    case WeightFormat::kQ4: return launch(shape, stream, unpack_kernel<WeightFormat::kQ4>, from, out);
+    case WeightFormat::kInt8: return launch(shape, stream, unpack_kernel<WeightFormat::kInt8>, from, out);
+    case WeightFormat::kE4M3: return launch(shape, stream, unpack_kernel<WeightFormat::kE4M3>, from, out);
+    default: return "bf16 weights need no unpacking";
+  }
+}
+
+}  // namespace cove::cuda

@@ -1,0 +1,239 @@
+#include "backends/cuda/kernels/rows.h"
+
+#include "backends/cuda/kernels/decode_value.h"
+#include "backends/cuda/kernels/language.h"
+
+namespace cove::cuda {
+namespace {
+
+using namespace dev;
+
+constexpr unsigned kThreads = 256;
+
+// One block per row. Bytes: width * (stored + 2) a row.
+__global__ void embed_kernel(EmbedLaunch a) {
+  const int64_t token = a.tokens[blockIdx.x];
+  const auto* row = static_cast<const unsigned char*>(a.table) + token * a.row_bytes;
+  auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
+  for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) out[i] = to_bf16(decode_value(a.dtype, row, i));
+}
+
+__device__ __forceinline__ uint32_t add_pair(uint32_t a, uint32_t b) {
+  return pack_bf16(low_bf16(a) + low_bf16(b), high_bf16(a) + high_bf16(b));
+}
+__device__ __forceinline__ float squares(uint32_t pair, float sum) {
+  sum = fused(low_bf16(pair), low_bf16(pair), sum);
+  return fused(high_bf16(pair), high_bf16(pair), sum);
+}
+
+// Rows of a multiple of 8 values: 16 bytes a thread and turn.
+__device__ __forceinline__ float add_and_square_vectors(const RmsNormLaunch& a, int64_t row) {
+  auto* residual = reinterpret_cast<Vec4*>(static_cast<uint16_t*>(a.residual) + row * a.width);
+  const auto* delta = reinterpret_cast<const Vec4*>(static_cast<const uint16_t*>(a.delta) + row * a.width);
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < a.width / 8; i += blockDim.x) {
+    Vec4 v = residual[i];
+    if (a.delta != nullptr) {
+      const Vec4 d = delta[i];
+      v = {add_pair(v.x, d.x), add_pair(v.y, d.y), add_pair(v.z, d.z), add_pair(v.w, d.w)};
+      residual[i] = v;
+    }
+    sum = squares(v.w, squares(v.z, squares(v.y, squares(v.x, sum))));
+  }
+  return sum;
+}
+
+__device__ __forceinline__ uint32_t scale_pair(uint32_t pair, float inverse, const float* scale) {
+  return pack_bf16(low_bf16(pair) * inverse * scale[0], high_bf16(pair) * inverse * scale[1]);
+}
+
+__device__ __forceinline__ void scale_vectors(const RmsNormLaunch& a, int64_t row, float inverse) {
+  const auto* residual = reinterpret_cast<const Vec4*>(static_cast<const uint16_t*>(a.residual) + row * a.width);
+  auto* out = reinterpret_cast<Vec4*>(static_cast<uint16_t*>(a.out) + row * a.width);
+  for (int64_t i = threadIdx.x; i < a.width / 8; i += blockDim.x) {
+    const Vec4 v = residual[i];
+    const float* scale = a.scale + 8 * i;
+    out[i] = {scale_pair(v.x, inverse, scale), scale_pair(v.y, inverse, scale + 2), scale_pair(v.z, inverse, scale + 4),
+              scale_pair(v.w, inverse, scale + 6)};
+  }
+}
+
+__device__ __forceinline__ float add_and_square_values(const RmsNormLaunch& a, int64_t row) {
+  uint16_t* residual = static_cast<uint16_t*>(a.residual) + row * a.width;
+  float sum = 0;
+  for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) {
+    if (a.delta != nullptr) {
+      residual[i] =
+          to_bf16(from_bf16(residual[i]) + from_bf16(static_cast<const uint16_t*>(a.delta)[row * a.width + i]));
+    }
+    sum = fused(from_bf16(residual[i]), from_bf16(residual[i]), sum);
+  }
+  return sum;
+}
+
+__device__ __forceinline__ void scale_values(const RmsNormLaunch& a, int64_t row, float inverse) {
+  const uint16_t* residual = static_cast<const uint16_t*>(a.residual) + row * a.width;
+  uint16_t* out = static_cast<uint16_t*>(a.out) + row * a.width;
+  for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x)
+    out[i] = to_bf16(from_bf16(residual[i]) * inverse * a.scale[i]);
+}
+
+// One block per row; each thread meets the same values in both passes, so that the second needs no barrier for them.
+template <bool kVectors>
+__global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNormLaunch a) {
+  auto* partial = reinterpret_cast<float*>(shared_memory());
+  const int64_t row = blockIdx.x;
+  const float mine = kVectors ? add_and_square_vectors(a, row) : add_and_square_values(a, row);
+  const float mean = block_sum(mine, partial) / static_cast<float>(a.width);
+  const float inverse = reciprocal_sqrt(mean + a.eps);
+  if constexpr (kVectors) {
+    scale_vectors(a, row, inverse);
+  } else {
+    scale_values(a, row, inverse);
+  }
+}
+
+__global__ void gather_kernel(GatherLaunch a) {
+  const auto* in = static_cast<const uint16_t*>(a.in) + static_cast<int64_t>(a.rows[blockIdx.x]) * a.width;
+  auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
+  for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) out[i] = in[i];
+}
+
+constexpr unsigned kRopeWarps = 4;
+constexpr int kPairsPerLane = static_cast<int>(kRopeHeadDimMax / 64);
+
+// One head's values of a lane: pairs lane, lane + 32, ... The pair's elements are i and i + half, or 2 i and 2 i + 1.
+struct HeadPairs {
+  float a[kPairsPerLane];
+  float b[kPairsPerLane];
+};
+
+__device__ __forceinline__ void rotate(const RopeKvLaunch& args, int32_t position, int64_t half, HeadPairs& pairs) {
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int64_t i = lane() + 32 * j;
+    if (i >= half) break;
+    float sine;
+    float cosine;
+    sine_cosine(static_cast<float>(position) * args.inv_freq[i], sine, cosine);
+    sine *= args.rope_scale;
+    cosine *= args.rope_scale;
+    const float first = pairs.a[j];
+    pairs.a[j] = first * cosine - pairs.b[j] * sine;
+    pairs.b[j] = pairs.b[j] * cosine + first * sine;
+  }
+}
+
+__device__ __forceinline__ void normalize(const float* scale, float eps, int64_t half, int64_t step, int64_t apart,
+                                          HeadPairs& pairs) {
+  float sum = 0;
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    if (lane() + 32 * j < half) sum = fused(pairs.a[j], pairs.a[j], fused(pairs.b[j], pairs.b[j], sum));
+  }
+  const float inverse = reciprocal_sqrt(warp_sum(sum) / static_cast<float>(2 * half) + eps);
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int64_t i = lane() + 32 * j;
+    if (i >= half) break;
+    pairs.a[j] = pairs.a[j] * inverse * scale[i * step];
+    pairs.b[j] = pairs.b[j] * inverse * scale[i * step + apart];
+  }
+}
+
+__device__ __forceinline__ void store_cached(const LayerCache& cache, void* side, int64_t at, float value) {
+  if (cache.is_f32) {
+    static_cast<float*>(side)[at] = value;
+  } else {
+    static_cast<uint16_t*>(side)[at] = to_bf16(value);
+  }
+}
+
+// One warp per head of a token: heads of q, then of k, then of v.
+__global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch args) {
+  const int64_t all_heads = args.heads + 2 * args.cache.kv_heads;
+  const int64_t unit = static_cast<int64_t>(blockIdx.x) * kRopeWarps + threadIdx.x / 32;
+  if (unit >= args.tokens * all_heads) return;
+  const int64_t token = unit / all_heads;
+  const int64_t head = unit % all_heads;
+  const int64_t dim = args.cache.head_dim;
+  const int64_t half = dim / 2;
+  const bool is_q = head < args.heads;
+  const bool is_v = head >= args.heads + args.cache.kv_heads;
+  const int64_t step = args.interleaved ? 2 : 1;
+  const int64_t apart = args.interleaved ? 1 : half;
+
+  uint16_t* values = static_cast<uint16_t*>(args.qkv) + unit * dim;
+  HeadPairs pairs;
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int64_t i = lane() + 32 * j;
+    pairs.a[j] = i < half ? from_bf16(values[i * step]) : 0.0F;
+    pairs.b[j] = i < half ? from_bf16(values[i * step + apart]) : 0.0F;
+  }
+  const float* norm = is_q ? args.q_norm : args.k_norm;
+  if (!is_v && norm != nullptr) normalize(norm, args.norm_eps, half, step, apart, pairs);
+  if (!is_v) rotate(args, args.positions[token], half, pairs);
+
+  const int64_t slot = args.slots[token];
+  const int64_t kv_head = is_v ? head - args.heads - args.cache.kv_heads : head - args.heads;
+  const int64_t row = (slot / args.cache.page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens +
+                      slot % args.cache.page_tokens;
+  void* side = is_v ? args.cache.values : args.cache.keys;
+  for (int j = 0; j < kPairsPerLane; ++j) {
+    const int64_t i = lane() + 32 * j;
+    if (i >= half) break;
+    if (is_q) {
+      values[i * step] = to_bf16(pairs.a[j]);
+      values[i * step + apart] = to_bf16(pairs.b[j]);
+    } else {
+      store_cached(args.cache, side, row * dim + i * step, pairs.a[j]);
+      store_cached(args.cache, side, row * dim + i * step + apart, pairs.b[j]);
+    }
+  }
+}
+
+// One block per layer, side and head.
+__global__ void copy_page_kernel(CopyPageLaunch a) {
+  const int64_t head = blockIdx.x % a.kv_heads;
+  const int64_t side = blockIdx.x / a.kv_heads;  // of 2 * layers
+  const int64_t page_bytes = a.kv_heads * a.page_tokens * a.head_bytes;
+  auto* begin =
+      static_cast<unsigned char*>(a.cache) + side * a.pages * page_bytes + head * a.page_tokens * a.head_bytes;
+  const auto* from = reinterpret_cast<const uint32_t*>(begin + a.from * page_bytes);
+  auto* to = reinterpret_cast<uint32_t*>(begin + a.to * page_bytes);
+  for (int64_t i = threadIdx.x; i < a.count * a.head_bytes / 4; i += blockDim.x) to[i] = from[i];
+}
+
+unsigned rows_of(int64_t count) { return static_cast<unsigned>(count); }
+
+}  // namespace
+
+const char* launch_embed(const EmbedLaunch& args, void* stream) {
+  if (args.count == 0) return nullptr;
+  return launch({.grid_x = rows_of(args.count), .threads = kThreads}, stream, embed_kernel, args);
+}
+
+const char* launch_rms_norm(const RmsNormLaunch& args, void* stream) {
+  if (args.rows == 0) return nullptr;
+  const LaunchShape shape = {
+      .grid_x = rows_of(args.rows), .threads = kThreads, .shared_bytes = kThreads / 32 * sizeof(float)};
+  if (args.width % 8 == 0) return launch(shape, stream, rms_norm_kernel<true>, args);
+  return launch(shape, stream, rms_norm_kernel<false>, args);
+}
+
+const char* launch_gather(const GatherLaunch& args, void* stream) {
+  if (args.count == 0) return nullptr;
+  return launch({.grid_x = rows_of(args.count), .threads = kThreads}, stream, gather_kernel, args);
+}
+
+const char* launch_rope_kv(const RopeKvLaunch& args, void* stream) {
+  if (args.tokens == 0) return nullptr;
+  const int64_t units = args.tokens * (args.heads + 2 * args.cache.kv_heads);
+  return launch({.grid_x = rows_of((units + kRopeWarps - 1) / kRopeWarps), .threads = kRopeWarps * 32}, stream,
+                rope_kv_kernel, args);
+}
+
+const char* launch_copy_page(const CopyPageLaunch& args, void* stream) {
+  if (args.count == 0) return nullptr;
+  return launch({.grid_x = rows_of(2 * args.layers * args.kv_heads), .threads = kThreads}, stream, copy_page_kernel,
+                args);
+}
+
+}  // namespace cove::cuda

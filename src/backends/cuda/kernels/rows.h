@@ -1,0 +1,95 @@
+#pragma once
+// Operations on single rows: embedding, RMS norm, gathering, rotation with the write into the cache, page copies.
+// Launches return null or the error's text; `stream` is a cudaStream_t. All pointers are device memory. Equal arguments
+// mean equal work, which is what lets a step be replayed as a graph.
+
+#include <cstdint>
+
+#include "tensor/dtype.h"
+
+namespace cove::cuda {
+
+// The keys and values of one layer: [pages][kv_heads][page_tokens][head_dim] each, bf16 or f32.
+struct LayerCache {
+  void* keys = nullptr;
+  void* values = nullptr;
+  int64_t kv_heads = 0;
+  int64_t page_tokens = 0;
+  int64_t head_dim = 0;
+  bool is_f32 = false;
+  bool operator==(const LayerCache&) const = default;
+};
+
+// out[i] = table[tokens[i]], rounded to bf16. The table's rows are as in the file, packed.
+struct EmbedLaunch {
+  const void* table = nullptr;
+  DType dtype = DType::kBF16;  // f32, f16, bf16, q8_0, q4_0
+  int64_t row_bytes = 0;
+  const int32_t* tokens = nullptr;  // [count]
+  int64_t count = 0;
+  int64_t width = 0;
+  void* out = nullptr;  // bf16 [count][width]
+  bool operator==(const EmbedLaunch&) const = default;
+};
+const char* launch_embed(const EmbedLaunch& args, void* stream);
+
+// residual += delta (rounded to bf16); out = residual / sqrt(mean(residual^2) + eps) * scale. bf16 [rows][width]; sums
+// in f32.
+struct RmsNormLaunch {
+  void* residual = nullptr;
+  const void* delta = nullptr;   // or null
+  const float* scale = nullptr;  // [width]
+  float eps = 0;
+  void* out = nullptr;
+  int64_t rows = 0;
+  int64_t width = 0;
+  bool operator==(const RmsNormLaunch&) const = default;
+};
+const char* launch_rms_norm(const RmsNormLaunch& args, void* stream);
+
+// out[i] = in[rows[i]]; bf16.
+struct GatherLaunch {
+  const void* in = nullptr;
+  const int32_t* rows = nullptr;  // [count]
+  int64_t count = 0;
+  int64_t width = 0;
+  void* out = nullptr;
+  bool operator==(const GatherLaunch&) const = default;
+};
+const char* launch_gather(const GatherLaunch& args, void* stream);
+
+// See RopeKvArgs of compute/backend.h.
+struct RopeKvLaunch {
+  void* qkv = nullptr;  // bf16 [tokens][(heads + 2 kv_heads) * head_dim]
+  int64_t tokens = 0;
+  int64_t heads = 0;
+  LayerCache cache{};
+  const float* q_norm = nullptr;  // [head_dim] or null
+  const float* k_norm = nullptr;
+  float norm_eps = 0;
+  const float* inv_freq = nullptr;  // [head_dim / 2]
+  float rope_scale = 1.0F;
+  bool interleaved = false;
+  const int32_t* positions = nullptr;  // [tokens]
+  const int32_t* slots = nullptr;      // [tokens]
+  bool operator==(const RopeKvLaunch&) const = default;
+};
+inline constexpr int64_t kRopeHeadDimMax = 256;
+const char* launch_rope_kv(const RopeKvLaunch& args, void* stream);
+
+// Tokens [0, count) of page `from` to page `to` of `layers` layers; all
+// [layers][2][pages][kv_heads][page_tokens][head_dim].
+struct CopyPageLaunch {
+  void* cache = nullptr;
+  int64_t layers = 0;
+  int64_t pages = 0;
+  int64_t kv_heads = 0;
+  int64_t page_tokens = 0;
+  int64_t head_bytes = 0;  // of one position of one head
+  int64_t from = 0;
+  int64_t to = 0;
+  int64_t count = 0;
+};
+const char* launch_copy_page(const CopyPageLaunch& args, void* stream);
+
+}  // namespace cove::cuda

@@ -1,0 +1,55 @@
+#include "backends/cuda/plan/attention_plan.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/check.h"
+
+namespace cove::cuda {
+namespace {
+
+void add_tiles(const SequenceSlice& slice, int32_t sequence, int64_t tokens_max, std::vector<AttentionTile>& tiles) {
+  for (int32_t done = 0; done < slice.token_count;) {
+    const auto count = static_cast<int32_t>(std::min<int64_t>(tokens_max, slice.token_count - done));
+    tiles.push_back({.sequence = sequence, .first_token = slice.token_begin + done, .tokens = count});
+    done += count;
+  }
+}
+
+// A power of two, so that a growing sequence changes the launch seldom and a recorded graph lives long.
+int64_t splits_of(int64_t keys) {
+  const auto splits = static_cast<uint64_t>((keys + kSplitKeys - 1) / kSplitKeys);
+  return static_cast<int64_t>(std::bit_ceil(std::max<uint64_t>(splits, 1)));
+}
+
+}  // namespace
+
+AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const AttentionShape& shape,
+                             int64_t prefill_tile_tokens) {
+  COVE_CHECK(shape.kv_heads > 0 && shape.heads % shape.kv_heads == 0);
+  const int64_t group = shape.heads / shape.kv_heads;
+  COVE_CHECK(group <= kGroupMax);
+  const int64_t tile_tokens = kTileRows / group;
+  AttentionWork work;
+  int64_t tokens_most = 1;
+  int64_t keys_most = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const SequenceSlice& slice = sequences[i];
+    if (prefill_tile_tokens > 0 && slice.token_count > 1) {
+      add_tiles(slice, static_cast<int32_t>(i), prefill_tile_tokens, work.prefill);
+      continue;
+    }
+    add_tiles(slice, static_cast<int32_t>(i), tile_tokens, work.plan.tiles);
+    tokens_most = std::max<int64_t>(tokens_most, std::min<int64_t>(slice.token_count, tile_tokens));
+    keys_most = std::max<int64_t>(keys_most, slice.kv_length);
+  }
+  AttentionPlan& plan = work.plan;
+  plan.warps = (tokens_most * group + 15) / 16;
+  const int64_t units = static_cast<int64_t>(plan.tiles.size()) * shape.kv_heads;
+  const int64_t splits = splits_of(keys_most);
+  const bool few = units < 2 * static_cast<int64_t>(shape.multiprocessors);
+  if (few && splits > 1 && units * splits <= shape.partials_max) plan.splits = splits;
+  return work;
+}
+
+}  // namespace cove::cuda

@@ -1,0 +1,47 @@
+#pragma once
+// Which blocks compute the attention of a step. Host arithmetic, tested without a GPU.
+//
+// Keys are taken in splits of kSplitKeys positions, counted from a sequence's begin. A split's result (largest score,
+// sum of weights, weighted values) is folded into the sequence's in the order of the splits, by one block or by many:
+// the plan chooses only who does the work, never the order of a sum, so a token's result does not depend on the batch
+// or on how its prompt was cut.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backends/cuda/hopper/hopper.h"
+#include "compute/step.h"
+
+namespace cove::cuda {
+
+using AttentionTile = hopper::AttentionTile;
+
+inline constexpr int64_t kSplitKeys = 128;
+inline constexpr int64_t kTileRows = 64;  // (token, head of the group) pairs of a block at most: four warps of 16
+inline constexpr int64_t kGroupMax = kTileRows;  // query heads that share a key head
+
+struct AttentionShape {
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int multiprocessors = 1;
+  int64_t partials_max = 0;  // splits whose results the workspace can hold: of one tile and key head each
+};
+
+struct AttentionPlan {
+  std::vector<AttentionTile> tiles;
+  int64_t warps = 1;  // of a block
+  int64_t splits =
+      0;  // > 0: one block per split, at least as many as the longest sequence has; 0: a block takes all splits
+};
+
+// prefill_tile_tokens: 0, or the tile of a kernel that takes every slice of more than one token; those come back in
+// `prefill`.
+struct AttentionWork {
+  AttentionPlan plan;
+  std::vector<AttentionTile> prefill;
+};
+AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const AttentionShape& shape,
+                             int64_t prefill_tile_tokens);
+
+}  // namespace cove::cuda

@@ -1,0 +1,49 @@
+// The CUDA backend on this machine's GPU against transformers and the reference backend. Skipped without a GPU.
+#include <gtest/gtest.h>
+
+#include "cuda_golden.h"
+#include "engine/make_engine.h"
+#include "engine/testing/company.h"
+
+namespace cove::golden {
+namespace {
+
+std::unique_ptr<Backend> make(const CudaOptions& options) {
+  auto backend = make_cuda_backend(options);
+  EXPECT_TRUE(backend) << backend.error().message;
+  return std::move(*backend);
+}
+
+class CudaGolden : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (!cuda_available()) GTEST_SKIP() << "no GPU can be used here";
+  }
+};
+
+TEST_P(CudaGolden, logits_of_a_prompt_are_those_of_transformers) {
+  expect_logits_of_transformers(make, GetParam(), 100);
+}
+TEST_P(CudaGolden, greedy_tokens_of_256_steps_are_those_of_the_reference) {
+  expect_greedy_tokens_of_reference(make, GetParam(), 256);
+}
+
+// Each sequence alone and in every company, with the reproducible option.
+TEST_P(CudaGolden, reproducible_output_is_the_same_alone_and_in_any_batch) {
+  auto files = engine::open_model_files(golden_root() / GetParam());
+  ASSERT_TRUE(files) << files.error().message;
+  const auto shared = std::make_shared<const engine::ModelFiles>(std::move(*files));
+  testing::expect_same_in_any_company([&](engine::EngineOptions options) {
+    options.context_max = testing::kShortContext;
+    options.kv_format = "bf16";
+    auto made = engine::make_engine(engine::model_parts(shared, ""), make({.reproducible = true}), options);
+    EXPECT_TRUE(made) << made.error().message;
+    return std::move(*made);
+  });
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CudaGolden, ::testing::ValuesIn(golden_names()),
+                         [](const auto& model) { return model.param; });
+
+}  // namespace
+}  // namespace cove::golden

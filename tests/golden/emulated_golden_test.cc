@@ -1,0 +1,31 @@
+// The CUDA backend's kernels, run by the emulator, against transformers: what can be said of them without a GPU.
+#include <gtest/gtest.h>
+
+#include "backends/cuda/backend/backend.h"
+#include "backends/cuda/emulator/emulated_device.h"
+#include "cuda_golden.h"
+
+namespace cove::golden {
+namespace {
+
+std::unique_ptr<Backend> make(const CudaOptions& options) {
+  auto backend = cuda::make_backend(cuda::emulated::make_device(), options);
+  EXPECT_TRUE(backend) << backend.error().message;
+  return std::move(*backend);
+}
+
+class EmulatedGolden : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(EmulatedGolden, logits_of_a_prompt_are_those_of_transformers) {
+  expect_logits_of_transformers(make, GetParam(), 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, EmulatedGolden, ::testing::ValuesIn(golden_names()),
+                         [](const auto& model) { return model.param; });
+
+TEST(EmulatedCuda, greedy_tokens_are_those_of_the_reference) {
+  expect_greedy_tokens_of_reference(make, "qwen2_bf16", 24);
+}
+
+}  // namespace
+}  // namespace cove::golden

@@ -1,0 +1,86 @@
+#!/bin/sh
+# run.sh [OUT]: on a machine with an NVIDIA GPU: build, check, measure, and print one table. Under ten minutes on 16 cores.
+#   1 build    presets cuda (tests) and release (cove), or what tests/gpu/bundle.sh brought along where libraries are missing
+#   2 check    conformance suite, golden logits and 256 greedy steps against the reference backend, memcheck of the suite
+#   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
+#   4 serve    cove-mini and the 7B shape under 64 clients over HTTP
+# Everything it prints also goes to OUT (default: build/gpu). Exit code 1 when a check failed.
+set -u
+cd "$(dirname "$0")/../.."
+out=${1:-build/gpu}
+mkdir -p "$out"
+failed=0
+started=$(date +%s)
+say() { printf '[gpu %4d s] %s\n' $(($(date +%s) - started)) "$*"; }
+step() { # step NAME SECONDS COMMAND...: runs it with a time limit, keeps its output, says how it went
+  name=$1; limit=$2; shift 2
+  if timeout "$limit" "$@" >"$out/$name.log" 2>&1; then
+    say "$name: ok"
+  else
+    say "$name: FAILED (code $?); the end of $out/$name.log:"
+    tail -n 15 "$out/$name.log"
+    failed=1
+    return 1
+  fi
+}
+
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader || { say "no GPU here"; exit 1; }
+
+# --- 1 build ---
+bundle=build/gpu-bundle
+if [ -x "$bundle/cove" ]; then
+  cove=$bundle/cove conformance=$bundle/cove_cuda_test golden=$bundle/cove_golden_cuda_test
+  say "using $bundle"
+else
+  step build 400 sh -c 'COVE_SKIP_DEPS=1; export COVE_SKIP_DEPS; tools/build.sh cuda cove_cuda_test cove_golden_cuda_test cove' || exit 1
+  cove=build/cuda/cove conformance=build/cuda/cove_cuda_test golden=build/cuda/cove_golden_cuda_test
+fi
+
+# --- 2 check ---
+step conformance 120 "$conformance"
+step golden 120 "$golden"
+if command -v compute-sanitizer >/dev/null 2>&1; then
+  # The odd sizes of every operation; the large batches would take the sanitizer minutes.
+  step memcheck 120 compute-sanitizer --target-processes all --error-exitcode 9 "$conformance" \
+    --gtest_filter='*embed*:*rms_norm_matches*:*gather*:*sample*:*stacks_parts*:*swiglu*:*every_cache_format*:*copy_page*:*behind_a_sequence*'
+  step racecheck 90 compute-sanitizer --tool racecheck --target-processes all --error-exitcode 9 "$conformance" \
+    --gtest_filter='*fast*rms_norm_matches*:*fast*sample*:*fast*stacks_parts*:*fast*every_group_size*'
+else
+  say "no compute-sanitizer: memcheck and racecheck are skipped"
+fi
+
+# --- 3 measure ---
+shape=R1-Distill-Qwen-7B
+for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
+  step "bench_$format" 120 "$cove" bench --device cuda --shape $shape --format $format --prefill 4096 --decode 64 --batch 1,8,32,128
+done
+
+# --- 4 serve ---
+serve() { # serve NAME MODEL [FORMAT]: under 64 clients; cove bench --url says how many failed
+  COVE_AUTH_MODE=off COVE_ENGINE_WEIGHT_FORMAT=${3:-auto} "$cove" serve --device cuda --model "$2" --port 18080 --data "$out/data_$1" >"$out/serve_$1.log" 2>&1 &
+  pid=$!
+  i=0
+  while [ $i -lt 60 ] && ! curl -fs http://127.0.0.1:18080/readyz >/dev/null 2>&1; do sleep 1; i=$((i + 1)); done
+  step "load_$1" 60 "$cove" bench --url http://127.0.0.1:18080 --concurrency 64 --requests 256 --prompt-words 256 --max-tokens 128
+  kill -TERM $pid 2>/dev/null
+  wait $pid 2>/dev/null
+}
+[ -f models/cove-mini/config.json ] && serve mini models/cove-mini
+if step random_model 120 "$cove" model random "$out/7b.gguf" --shape 7b --type bf16; then
+  serve 7b "$out/7b.gguf"
+  rm -f "$out/7b.gguf"
+fi
+
+# --- the table ---
+{
+  printf '\n%s\n' "$(nvidia-smi --query-gpu=name --format=csv,noheader), $(date -u +%F), $shape, random weights"
+  for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
+    printf '\n--- %s\n' $format
+    grep -E 'phase|prefill|decode|before|after|loaded' "$out/bench_$format.log" 2>/dev/null
+  done
+  for name in mini 7b; do
+    [ -f "$out/load_$name.log" ] && { printf '\n--- served: %s, 64 clients\n' $name; tail -n 20 "$out/load_$name.log"; }
+  done
+} | tee "$out/table.txt"
+[ $failed = 0 ] && say "all checks passed" || say "checks FAILED, see above"
+exit $failed
