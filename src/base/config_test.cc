@@ -80,9 +80,9 @@ TEST(Config, wrong_types_and_ranges_name_the_key) {
 }
 
 TEST(Config, features_that_do_not_exist_yet_are_refused) {
-  for (const char* yaml : {"cluster: {etcd: [a]}", "cache: {semantic: {enabled: true}}", "backup: {at: '04:00'}",
-                           "engine: {upstreams: [a]}", "telemetry: {otlp: 'http://x'}",
-                           "storage: {url: 'postgres://x'}", "audit: {prompts: full}"}) {
+  for (const char* yaml :
+       {"cluster: {etcd: [a]}", "cache: {semantic: {enabled: true}}", "backup: {at: '04:00'}",
+        "engine: {upstreams: [a]}", "telemetry: {otlp: 'http://x'}", "storage: {url: 'postgres://x'}"}) {
     EXPECT_NE(error_of(load(yaml)).find("is not available in this version"), std::string::npos) << yaml;
   }
 }
