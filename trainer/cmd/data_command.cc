@@ -15,6 +15,7 @@
 #include "data/model_directory.h"
 #include "data/producer.h"
 #include "tasks/generator.h"
+#include "text/chat/answer_check.h"
 #include "text/tokenizer/pre_tokenizer.h"
 
 namespace cove::trainer {
@@ -121,11 +122,6 @@ Status data_shards(const Arguments& arguments) {
 
 const char* language_name(Language language) { return language == Language::kChinese ? "zh" : "en"; }
 
-const char* check_name(CheckKind kind) {
-  static constexpr const char* kNames[] = {"number", "contains", "any", "exact", "tool"};
-  return kNames[static_cast<int>(kind)];
-}
-
 json::object task_line(const Sample& sample) {
   json::object line = request_json(sample);
   line["task"] = sample.task;
@@ -133,7 +129,7 @@ json::object task_line(const Sample& sample) {
   line["prompt"] = render_prompt(sample);
   line["reasoning"] = sample.reasoning;
   line["answer"] = render_answer(sample);
-  line["check"] = json::object{{"kind", check_name(sample.check.kind)},
+  line["check"] = json::object{{"kind", text::check_name(sample.check.kind)},
                                {"want", json::array(sample.check.want.begin(), sample.check.want.end())}};
   return line;
 }

@@ -10,7 +10,7 @@
 #include "cmd/arguments.h"
 #include "cmd/data_command.h"
 #include "data/model_directory.h"
-#include "data/scoring.h"
+#include "text/chat/answer_check.h"
 #include "text/tokenizer/tokenizer.h"
 
 namespace cove::trainer {
@@ -46,27 +46,10 @@ std::string member_text(const json::value& value, std::string_view key) {
   return found != nullptr && found->is_string() ? std::string(found->get_string()) : "";
 }
 
-Result<Check> check_of(const json::value& task) {
-  static constexpr std::pair<std::string_view, CheckKind> kKinds[] = {{"number", CheckKind::kNumber},
-                                                                      {"contains", CheckKind::kContains},
-                                                                      {"any", CheckKind::kAny},
-                                                                      {"exact", CheckKind::kExact},
-                                                                      {"tool", CheckKind::kTool}};
+Result<text::Check> check_of(const json::value& task) {
   const json::value* check = find_member(task, "check");
   if (check == nullptr) return invalid_argument("a task has no \"check\"");
-  Check out;
-  const json::value* want = find_member(*check, "want");
-  if (want == nullptr || !want->is_array()) return invalid_argument("a task's check has no \"want\"");
-  for (const json::value& w : want->get_array()) {
-    if (w.is_string()) out.want.emplace_back(w.get_string());
-  }
-  for (const auto& [name, kind] : kKinds) {
-    if (member_text(*check, "kind") == name && out.want.size() >= (kind == CheckKind::kTool ? 2U : 1U)) {
-      out.kind = kind;
-      return out;
-    }
-  }
-  return invalid_argument("a task's check has an unknown kind or too few values");
+  return text::check_from_json(*check);
 }
 
 std::string generated_text(const json::value& output, const text::Tokenizer* tokenizer) {
@@ -116,9 +99,9 @@ Status score(const Arguments& arguments) {
   Tallies tallies;
   std::map<std::string, int64_t> wrong;
   for (size_t i = 0; i < tasks.size(); ++i) {
-    TRY_ASSIGN(const Check check, check_of(tasks[i]));
+    TRY_ASSIGN(const text::Check check, check_of(tasks[i]));
     const std::string text = generated_text(outputs[i], tokenizer.get()), task = member_text(tasks[i], "task");
-    const Verdict verdict = judge(text, check);
+    const text::Verdict verdict = text::judge(text, check);
     Tally& tally = tallies[task][member_text(tasks[i], "language") == "zh" ? 0 : 1];
     ++tally.total;
     tally.correct += verdict.correct ? 1 : 0;

@@ -6,7 +6,6 @@
 #include <gtest/gtest.h>
 
 #include "data/conversation.h"
-#include "data/scoring.h"
 
 namespace cove::trainer {
 namespace {
@@ -102,7 +101,7 @@ TEST(Generator, judges_its_own_answers_as_right) {
     for (uint64_t i = 0; i < 100; ++i) {
       const Sample sample = heldout_sample(row, i % 2 == 0 ? Language::kChinese : Language::kEnglish, 2, i);
       const std::string completion = render_completion(sample);
-      const Verdict verdict = judge(completion.substr(0, completion.size() - kEos.size()), sample.check);
+      const text::Verdict verdict = text::judge(completion.substr(0, completion.size() - kEos.size()), sample.check);
       EXPECT_TRUE(verdict.closed && verdict.correct) << sample.task << "\n" << completion;
     }
   }
@@ -110,10 +109,10 @@ TEST(Generator, judges_its_own_answers_as_right) {
 
 TEST(Scoring, does_not_accept_an_open_thought_or_another_number) {
   const Check check{CheckKind::kNumber, {"54"}};
-  EXPECT_FALSE(judge("23+48=71\n71-17=54", check).closed);
-  EXPECT_TRUE(judge("x\n</think>\n\n还剩54个。", check).correct);
-  EXPECT_FALSE(judge("x\n</think>\n\n还剩154个。", check).correct);
-  EXPECT_FALSE(judge("x\n</think>\n\n还剩-54个。", check).correct);
+  EXPECT_FALSE(text::judge("23+48=71\n71-17=54", check).closed);
+  EXPECT_TRUE(text::judge("x\n</think>\n\n还剩54个。", check).correct);
+  EXPECT_FALSE(text::judge("x\n</think>\n\n还剩154个。", check).correct);
+  EXPECT_FALSE(text::judge("x\n</think>\n\n还剩-54个。", check).correct);
 }
 
 }  // namespace

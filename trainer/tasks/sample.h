@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tasks/rng.h"
+#include "text/chat/answer_check.h"
 
 namespace cove::trainer {
 
@@ -36,15 +37,8 @@ struct Message {
   std::vector<ToolCall> calls;  // assistant only
 };
 
-// kNumber: the last number of the answer equals want[0]. kContains: every want occurs. kAny: one of them does.
-// kExact: the answer is want[0], white space at the ends aside. kTool: the one call has name want[0] and arguments
-// want[1].
-enum class CheckKind { kNumber, kContains, kAny, kExact, kTool };
-
-struct Check {
-  CheckKind kind = CheckKind::kExact;
-  std::vector<std::string> want;
-};
+using text::Check;
+using text::CheckKind;
 
 struct Sample {
   std::string task;
