@@ -12,6 +12,7 @@ extern const Command kChat;
 extern const Command kDecrypt;
 extern const Command kDoctor;
 extern const Command kEncrypt;
+extern const Command kEval;
 extern const Command kKey;
 extern const Command kModel;
 extern const Command kParse;
@@ -23,7 +24,7 @@ extern const Command kTokenize;
 extern const Command kUser;
 
 inline const Command* const kCommands[] = {
-    &kApikey, &kAudit, &kBench,  &kChat,  &kDecrypt, &kDoctor, &kEncrypt,  &kKey,
+    &kApikey, &kAudit, &kBench,  &kChat,  &kDecrypt, &kDoctor, &kEncrypt,  &kEval, &kKey,
     &kModel,  &kParse, &kRender, &kServe, &kTls,     &kToken,  &kTokenize, &kUser,
 };
 
