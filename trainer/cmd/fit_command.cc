@@ -24,11 +24,13 @@ constexpr const char* kFitHelp =
     "instead of --decay\n"
     "  --seed N (1)          --wait S: seconds to wait for the next shard (60)          --wrap 1: begin again when the "
     "data ends\n"
-    "  --device cpu|cuda     (cuda when there is one)\n"
+    "  --device cpu|cuda     (cuda when there is one)       --dtype f32|bf16: of the computation (bf16 on cuda, f32 on "
+    "cpu; the master weights\n"
+    "                        are f32 always)\n"
     "  shape: --vocab --hidden --layers --heads --kv-heads --head-dim --ffn --context\n";
 
-const std::vector<std::string> kShapeNames = {"vocab", "hidden",  "layers", "heads", "kv-heads",  "head-dim",
-                                              "ffn",   "context", "device", "seed",  "checkpoint"};
+const std::vector<std::string> kShapeNames = {"vocab", "hidden",  "layers", "heads", "kv-heads", "head-dim",
+                                              "ffn",   "context", "device", "dtype", "seed",     "checkpoint"};
 
 std::vector<std::string> with_shape(std::vector<std::string> names) {
   names.insert(names.end(), kShapeNames.begin(), kShapeNames.end());
@@ -61,8 +63,10 @@ Result<Student> student_from(const Arguments& arguments) {
   if (wanted == "cuda" && !torch::cuda::is_available())
     return make_error(ErrorCode::kFailedPrecondition, "LibTorch sees no CUDA device here");
   const bool cuda = wanted == "cuda";
+  const std::string dtype = arguments.text("dtype", cuda ? "bf16" : "f32");
+  if (dtype != "f32" && dtype != "bf16") return invalid_argument("--dtype must be f32 or bf16");
   return Student(config, cuda ? torch::Device(torch::kCUDA) : torch::Device(torch::kCPU),
-                 cuda ? torch::kBFloat16 : torch::kFloat, static_cast<uint64_t>(seed));
+                 dtype == "bf16" ? torch::kBFloat16 : torch::kFloat, static_cast<uint64_t>(seed));
 }
 
 int report(const char* command, const Error& error) {

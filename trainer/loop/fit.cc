@@ -117,7 +117,6 @@ Result<FitResult> fit(Student& student, const FitOptions& options,
                       .wait_s = options.data_wait_s,
                       .wrap = options.wrap_data},
                      begin);
-  const torch::Device device = student.flat().device();
   const Clock::time_point started = Clock::now();
   FitResult result;
   Interval interval;
@@ -132,8 +131,7 @@ Result<FitResult> fit(Student& student, const FitOptions& options,
     auto [batch, position] = pending.get();
     if (!batch) return std::move(batch).error();
     pending = std::async(std::launch::async, prefetch);
-    const torch::Tensor loss = student.loss(to_device(*batch, device));
-    loss.backward();
+    const torch::Tensor loss = student.backward(*batch);
     const double rate = scheduled_rate(options, optimizer.steps + 1, seconds_since(started));
     interval.add(loss, optimizer.step(rate), options.batch_tokens);
     consumed = position;

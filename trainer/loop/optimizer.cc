@@ -5,12 +5,12 @@
 
 namespace cove::trainer {
 
-torch::Tensor orthogonalise(const torch::Tensor& m) {
+torch::Tensor orthogonalise(const torch::Tensor& m, torch::ScalarType dtype) {
   constexpr double kA = 3.4445;
   constexpr double kB = -4.7750;
   constexpr double kC = 2.0315;
   const bool tall = m.size(1) > m.size(2);
-  torch::Tensor x = m.is_cuda() ? m.to(torch::kBFloat16) : m;
+  torch::Tensor x = m.to(dtype);
   if (tall) x = x.transpose(1, 2);
   x = x / (x.to(torch::kFloat).flatten(1).norm(2, 1).view({-1, 1, 1}) + 1e-7).to(x.scalar_type());
   for (int i = 0; i < 5; ++i) {
@@ -58,10 +58,11 @@ void Optimizer::step_muon(const ParameterGroup& group, const torch::Tensor& grad
   m.mul_(options_.muon_momentum).add_(g);
   const torch::Tensor direction = g + options_.muon_momentum * m;
   p.mul_(1.0 - learning_rate * options_.weight_decay);
+  const torch::ScalarType dtype = student_.flat().scalar_type();
   int64_t row = 0;
   for (const int64_t rows : group.row_splits) {
     const double scale = 0.2 * std::sqrt(static_cast<double>(std::max(rows, shape[2])));
-    p.narrow(1, row, rows).add_(orthogonalise(direction.narrow(1, row, rows)), -learning_rate * scale);
+    p.narrow(1, row, rows).add_(orthogonalise(direction.narrow(1, row, rows), dtype), -learning_rate * scale);
     row += rows;
   }
 }

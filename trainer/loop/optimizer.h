@@ -45,8 +45,8 @@ class Optimizer {
   OptimizerOptions options_;
 };
 
-// The orthogonal factor of each matrix of `m` [count, rows, columns], approximately: singular values end between 0.7
-// and 1.2.
-torch::Tensor orthogonalise(const torch::Tensor& m);
+// The orthogonal factor of each matrix of `m` [count, rows, columns] f32, approximately: singular values end between
+// 0.7 and 1.2. Computed in `dtype` (the iteration is stable in bf16); the result is f32.
+torch::Tensor orthogonalise(const torch::Tensor& m, torch::ScalarType dtype = torch::kFloat);
 
 }  // namespace cove::trainer

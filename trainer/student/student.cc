@@ -26,6 +26,13 @@ torch::Tensor masked_attention(const torch::Tensor& q, const torch::Tensor& k, c
   return torch::bmm(weights, v.transpose(0, 1)).view({q.size(1), n, dim}).transpose(0, 1);
 }
 
+// The rows of `table`. On the CPU their gradients are added up in f32: a frequent token's sum in bf16 would stop
+// growing.
+torch::Tensor embedded(const torch::Tensor& table, const torch::Tensor& ids) {
+  if (table.is_cuda() || table.scalar_type() == torch::kFloat) return torch::embedding(table, ids);
+  return torch::embedding(table.to(torch::kFloat), ids).to(table.scalar_type());
+}
+
 // Document by document, for the CPU: a mask over the whole batch would cost its square.
 torch::Tensor documents_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                                   const DeviceBatch& batch) {
@@ -65,6 +72,29 @@ const ParameterGroup& group_named(const std::vector<ParameterGroup>& groups, con
   TORCH_CHECK(false, "no parameter group ", name);
 }
 
+std::shared_ptr<DirectStep> make_direct_step(const StudentConfig& c, const std::vector<ParameterGroup>& groups) {
+  const auto offset = [&](const char* name) { return group_named(groups, name).offset; };
+  return DirectStep::create({.vocab = c.vocab,
+                             .hidden = c.hidden,
+                             .layers = c.layers,
+                             .heads = c.heads,
+                             .kv_heads = c.kv_heads,
+                             .head_dim = c.head_dim,
+                             .ffn = c.ffn,
+                             .context = c.context,
+                             .rope_theta = c.rope_theta,
+                             .norm_eps = c.norm_eps},
+                            {.embed = offset("embed"),
+                             .qkv_weight = offset("qkv_weight"),
+                             .o_weight = offset("o_weight"),
+                             .gate_up_weight = offset("gate_up_weight"),
+                             .down_weight = offset("down_weight"),
+                             .qkv_bias = offset("qkv_bias"),
+                             .attn_norm = offset("attn_norm"),
+                             .ffn_norm = offset("ffn_norm"),
+                             .final_norm = offset("final_norm")});
+}
+
 }  // namespace
 
 int64_t ParameterGroup::slice_elements() const {
@@ -100,7 +130,8 @@ Student::Student(const StudentConfig& config, torch::Device device, torch::Scala
   const int64_t total = parameter_count(config);
   const auto options = torch::TensorOptions().device(device).dtype(dtype);
   flat_ = torch::zeros({total}, options);
-  flat_gradient_ = torch::zeros({total}, options);
+  if (device.is_cpu() && dtype == torch::kBFloat16) direct_ = make_direct_step(config, groups_);
+  flat_gradient_ = torch::zeros({total}, direct_ ? options.dtype(torch::kFloat) : options);
   initialise(seed);
   const auto leaf = [&](const char* name, int64_t slice) { return make_leaf(group_named(groups_, name), slice); };
   embed_ = leaf("embed", 0);
@@ -137,7 +168,7 @@ torch::Tensor Student::make_leaf(const ParameterGroup& group, int64_t slice) {
   const int64_t size = group.slice_elements();
   const int64_t offset = group.offset + slice * size;
   torch::Tensor leaf = flat_.narrow(0, offset, size).view(group.shape).detach().requires_grad_(true);
-  leaf.mutable_grad() = flat_gradient_.narrow(0, offset, size).view(group.shape);
+  if (!direct_) leaf.mutable_grad() = flat_gradient_.narrow(0, offset, size).view(group.shape);
   return leaf;
 }
 
@@ -165,7 +196,7 @@ torch::Tensor Student::feed_forward(const Layer& layer, const torch::Tensor& x) 
 torch::Tensor Student::forward(const DeviceBatch& batch) const {
   const torch::Tensor cos = cos_.index_select(0, batch.positions).unsqueeze(1);
   const torch::Tensor sin = sin_.index_select(0, batch.positions).unsqueeze(1);
-  torch::Tensor x = torch::embedding(embed_, batch.ids);
+  torch::Tensor x = embedded(embed_, batch.ids);
   for (const Layer& layer : layers_) {
     x = x + attention(layer, rms_norm(x, layer.attn_norm, config_.norm_eps), batch, cos, sin);
     x = x + feed_forward(layer, rms_norm(x, layer.ffn_norm, config_.norm_eps));
@@ -177,6 +208,16 @@ torch::Tensor Student::loss(const DeviceBatch& batch) const {
   const torch::Tensor hidden = forward(batch).index_select(0, batch.rows);
   const torch::Tensor logits = torch::nn::functional::linear(hidden, embed_).to(torch::kFloat);
   return torch::nn::functional::cross_entropy(logits, batch.targets);
+}
+
+torch::Tensor Student::backward(const TokenBatch& batch) {
+  if (direct_) {
+    const auto* weights = reinterpret_cast<const uint16_t*>(flat_.data_ptr<at::BFloat16>());
+    return torch::tensor(direct_->run(weights, batch, flat_gradient_.data_ptr<float>()), torch::kFloat);
+  }
+  const torch::Tensor value = loss(to_device(batch, device_));
+  value.backward();
+  return value.detach();
 }
 
 Student::Cache Student::make_cache(int64_t sequences, int64_t length_max) const {

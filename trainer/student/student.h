@@ -3,12 +3,14 @@
 // flat buffer, so that the optimizer needs few kernels and a checkpoint is one tensor.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <torch/torch.h>
 
 #include "loop/token_shards.h"
+#include "student/direct_step.h"
 
 namespace cove::trainer {
 
@@ -64,18 +66,21 @@ struct NamedTensor {
 
 class Student {
  public:
-  // dtype: bf16 on CUDA, f32 on CPU. Parameters are drawn from `seed`.
+  // dtype: of the computation. bf16 on the CPU goes through DirectStep and is for training only: forward(), loss() and
+  // step() then compute in bf16 too, slowly. Parameters are drawn from `seed`.
   Student(const StudentConfig& config, torch::Device device, torch::ScalarType dtype, uint64_t seed);
 
   const StudentConfig& config() const { return config_; }
   const std::vector<ParameterGroup>& groups() const { return groups_; }
   torch::Tensor flat() const { return flat_; }  // [N] in the compute dtype; the leaves are views of it
-  torch::Tensor flat_gradient() const { return flat_gradient_; }  // [N]; backward() adds to it
+  torch::Tensor flat_gradient() const { return flat_gradient_; }  // [N]; f32 with DirectStep
 
   // Hidden states after the final norm, [T, hidden].
   torch::Tensor forward(const DeviceBatch& batch) const;
   // Mean cross-entropy over the batch's rows, in nats.
   torch::Tensor loss(const DeviceBatch& batch) const;
+  // The same, and its gradient goes to flat_gradient(), which holds zeros before.
+  torch::Tensor backward(const TokenBatch& batch);
 
   // Generation: one step for B sequences with a dense cache. See generate.cc.
   struct Cache {
@@ -116,6 +121,7 @@ class Student {
   std::vector<Layer> layers_;
   torch::Tensor cos_;  // [context, head_dim / 2]
   torch::Tensor sin_;
+  std::shared_ptr<DirectStep> direct_;  // null but for bf16 on the CPU; shared by copies, as the tensors are
 };
 
 }  // namespace cove::trainer
