@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { Agent, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -100,6 +101,18 @@ test("renegotiation is refused and new keys are not", async () => {
   assert.equal((await server.get("/livez")).status, 200);
 });
 
+// One request over the agent's one connection; the answer's text.
+function askOver(agent, body) {
+  return new Promise((resolve, reject) => {
+    const headers = { ...server.headers, "Content-Type": "application/json" };
+    const asked = request(server.url + "/v1/chat/completions", { agent, method: "POST", headers }, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (part) => (text += part)).on("end", () => resolve(text)).on("error", reject);
+    });
+    asked.on("error", reject).end(body);
+  });
+}
+
 test("certificates change under load, and broken ones are not taken", { timeout: 120_000 }, async () => {
   const [second, other] = [join(scratch, "second"), join(scratch, "other")];
   newPair(second, "second.example");
@@ -108,14 +121,18 @@ test("certificates change under load, and broken ones are not taken", { timeout:
   let answered = 0;
   const failures = [];
   // These keep their connections; the others below make new ones all the time.
+  const body = JSON.stringify({ messages: [{ role: "user", content: "count" }], max_tokens: 32, stream: true });
   const streams = Array.from({ length: 8 }, async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     while (running) {
-      const body = { messages: [{ role: "user", content: "count" }], max_tokens: 32, stream: true };
-      const text = await (await server.post("/v1/chat/completions", body)).text().catch((error) => failures.push(error.cause ?? error));
+      const text = await askOver(agent, body).catch((error) => failures.push(error));
       if (/\[DONE\]/.test(text)) ++answered;
       else failures.push(text);
     }
+    agent.destroy();
   });
+  // Nobody may need a new connection while the server shows certificates that this process does not trust.
+  await server.until(() => answered >= 8, 30_000);
   const visits = async () => {
     while (running) {
       await new Promise((resolve) => {
