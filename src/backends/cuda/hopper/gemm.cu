@@ -1,0 +1,84 @@
+// Chooses and launches matrix products; see hopper.h for what they compute.
+
+#include "backends/cuda/hopper/gemm.h"
+
+#include "backends/cuda/hopper/gemm_launch.cuh"
+
+namespace cove::cuda::hopper {
+
+extern template const char* launch_tiles<Bf16>(const GemmLaunch& launch);
+extern template const char* launch_tiles<E4m3>(const GemmLaunch& launch);
+extern template const char* launch_tiles<Int8>(const GemmLaunch& launch);
+extern template const char* launch_stream<Bf16>(const GemmLaunch& launch);
+extern template const char* launch_stream<E4m3>(const GemmLaunch& launch);
+extern template const char* launch_stream<Int8>(const GemmLaunch& launch);
+
+namespace {
+
+// Fewer tokens are a matrix-vector product: the portable kernels read each weight once as well, and start sooner.
+constexpr int64_t kTokensMin = 9;
+constexpr int64_t kElementsMax = int64_t{1} << 31;
+
+bool aligned(const void* pointer, uintptr_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }
+
+int64_t out_width(const GemmArgs& args) { return args.swiglu ? args.out_features / 2 : args.out_features; }
+
+// The copy engine writes bf16 outputs of the tile kernels: 16 bytes at a time.
+bool tiles_can_write(const GemmArgs& args) {
+  return args.out_f32 ? aligned(args.out, 8) : aligned(args.out, 16) && out_width(args) % 8 == 0;
+}
+
+std::optional<GemmPlan> choose(const GemmArgs& args) {
+  const GemmShape shape = gemm_shape(args);
+  if (tiles_can_write(args)) return plan_gemm(shape, args.multiprocessors);
+  return plan_gemm_with(GemmKernel::kStream, shape, args.multiprocessors);
+}
+
+template <class Format>
+const char* launch_format(const GemmLaunch& launch) {
+  return launch.plan.kernel == GemmKernel::kStream ? launch_stream<Format>(launch) : launch_tiles<Format>(launch);
+}
+
+}  // namespace
+
+GemmShape gemm_shape(const GemmArgs& args) {
+  return {.rows = args.tokens,
+          .weight_rows = args.weight_rows,
+          .in = args.in,
+          .element_bytes = args.format == GemmFormat::kBF16 ? 2 : 1};
+}
+
+bool gemm_supported(const GemmArgs& args) {
+  const bool scaled = args.format != GemmFormat::kBF16;
+  if (args.tokens < kTokensMin || args.in < 1 || args.weight_rows < 1 || args.multiprocessors < 2) return false;
+  if (args.interleaved != args.swiglu || (args.swiglu && args.out_f32)) return false;
+  if (scaled && (args.x_scale == nullptr || !aligned(args.weight_scale, 8) || args.weight_scale == nullptr)) {
+    return false;
+  }
+  if (!aligned(args.x, 16) || args.x_pitch % 16 != 0 || !aligned(args.weight, 128) || args.weight_pitch % 16 != 0) {
+    return false;
+  }
+  if (!aligned(args.bias, 8) || args.weight_rows % 16 != 0 || args.out_features > args.weight_rows) return false;
+  if (args.tokens >= kElementsMax || args.in >= kElementsMax || args.weight_rows >= kElementsMax) return false;
+  return choose(args).has_value();
+}
+
+size_t gemm_workspace_bytes() { return kWorkspaceBytes; }
+
+const char* launch_gemm_plan(const GemmArgs& args, const GemmPlan& plan, void* stream) {
+  const GemmLaunch launch{.args = args, .plan = plan, .stream = static_cast<cudaStream_t>(stream)};
+  switch (args.format) {
+    case GemmFormat::kBF16: return launch_format<Bf16>(launch);
+    case GemmFormat::kE4M3: return launch_format<E4m3>(launch);
+    case GemmFormat::kInt8: return launch_format<Int8>(launch);
+  }
+  return "unknown format of a matrix product";
+}
+
+const char* launch_gemm(const GemmArgs& args, void* stream) {
+  const std::optional<GemmPlan> plan = choose(args);
+  if (!plan) return "no Hopper kernel computes this matrix product";
+  return launch_gemm_plan(args, *plan, stream);
+}
+
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,136 @@
+#pragma once
+// Launches of the matrix-product kernels, one translation unit per format so that they compile side by side.
+
+#include <cuda_runtime_api.h>
+
+#include "backends/cuda/hopper/gemm_stream.cuh"
+#include "backends/cuda/hopper/gemm_tiles.cuh"
+#include "backends/cuda/hopper/hopper.h"
+#include "backends/cuda/hopper/plan/gemm_plan.h"
+#include "backends/cuda/hopper/tensor_map.cuh"
+
+namespace cove::cuda::hopper {
+
+struct GemmLaunch {
+  GemmArgs args{};
+  GemmPlan plan{};
+  cudaStream_t stream = nullptr;
+};
+
+template <class Format>
+const char* launch_tiles(const GemmLaunch& launch);
+template <class Format>
+const char* launch_stream(const GemmLaunch& launch);
+
+inline const char* error_text(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+
+template <class Format>
+ArrayDesc matrix_desc(const void* data, int64_t rows, int64_t pitch, const GemmArgs& args, int64_t box_rows) {
+  constexpr bool kBytes = Format::kBlockK == 128;
+  return {.data = data,
+          .type = kBytes ? CU_TENSOR_MAP_DATA_TYPE_UINT8 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+          .element_bytes = kBytes ? 1 : 2,
+          .rows = rows,
+          .columns = args.in,
+          .pitch = pitch,
+          .box_rows = box_rows};
+}
+
+inline OutputParams output_params(const GemmArgs& args) {
+  return {.row_scale = args.x_scale,
+          .channel_scale = args.weight_scale,
+          .bias = args.bias,
+          .out_f32 = args.out_f32 ? static_cast<float*>(args.out) : nullptr,
+          .out_bf16 = args.out_f32 ? nullptr : args.out,
+          .rows = static_cast<int32_t>(args.tokens),
+          .weight_rows = static_cast<int32_t>(args.weight_rows),
+          .width = static_cast<int32_t>(args.swiglu ? args.out_features / 2 : args.out_features),
+          .swiglu = args.swiglu ? 1 : 0};
+}
+
+inline PartialSums partial_sums(const GemmArgs& args) {
+  auto* counters = static_cast<uint32_t*>(args.workspace);
+  return {.sums = reinterpret_cast<float*>(counters + kCountersMax), .counters = counters};
+}
+
+// May start while the kernel before it ends: every kernel here waits for it before touching what it wrote.
+template <class... Params, class... Args>
+const char* launch_kernel(void (*kernel)(Params...), int32_t blocks, int32_t cluster, uint32_t shared_bytes,
+                          cudaStream_t stream, const Args&... args) {
+  const cudaError_t raised =
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
+  if (raised != cudaSuccess) return error_text(raised);
+  cudaLaunchAttribute attributes[2] = {};
+  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[0].val.programmaticStreamSerializationAllowed = 1;
+  attributes[1].id = cudaLaunchAttributeClusterDimension;
+  attributes[1].val.clusterDim.x = static_cast<unsigned>(cluster);
+  attributes[1].val.clusterDim.y = 1;
+  attributes[1].val.clusterDim.z = 1;
+  cudaLaunchConfig_t config = {};
+  config.gridDim = dim3(static_cast<unsigned>(blocks));
+  config.blockDim = dim3(kBlockThreads);
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = stream;
+  config.attrs = attributes;
+  config.numAttrs = cluster > 1 ? 2 : 1;
+  return error_text(cudaLaunchKernelEx(&config, kernel, args...));
+}
+
+template <class Format, int kBlockN, int kCluster>
+const char* launch_tile_kernel(const GemmLaunch& launch) {
+  const GemmArgs& args = launch.args;
+  CUtensorMap x_map{};
+  CUtensorMap w_map{};
+  CUtensorMap out_map{};
+  const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTileRows);
+  const ArrayDesc w = matrix_desc<Format>(args.weight, args.weight_rows, args.weight_pitch, args, kTileRows);
+  if (const char* error = encode_map(x, x_map)) return error;
+  if (const char* error = encode_map(w, w_map)) return error;
+  const TileParams params{launch.plan.tiles, output_params(args), partial_sums(args)};
+  if (!args.out_f32) {
+    const ArrayDesc out{.data = args.out,
+                        .rows = args.tokens,
+                        .columns = params.output.width,
+                        .pitch = int64_t{params.output.width} * 2,
+                        .box_rows = 64};
+    if (const char* error = encode_map(out, out_map)) return error;
+  }
+  return launch_kernel(gemm_tiles_kernel<Format, kBlockN, kCluster>, launch.plan.blocks, kCluster,
+                       TileShape<kBlockN, kCluster>::kSharedBytes, launch.stream, x_map, w_map, out_map, params);
+}
+
+template <class Format>
+const char* launch_tiles(const GemmLaunch& launch) {
+  switch (launch.plan.kernel) {
+    case GemmKernel::kTilesPair: return launch_tile_kernel<Format, 256, 2>(launch);
+    case GemmKernel::kTiles256: return launch_tile_kernel<Format, 256, 1>(launch);
+    default: return launch_tile_kernel<Format, 128, 1>(launch);
+  }
+}
+
+template <class Format, int kTokens>
+const char* launch_stream_kernel(const GemmLaunch& launch) {
+  const GemmArgs& args = launch.args;
+  CUtensorMap x_map{};
+  CUtensorMap w_map{};
+  const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTokens);
+  const ArrayDesc w = matrix_desc<Format>(args.weight, args.weight_rows, args.weight_pitch, args, kTileRows);
+  if (const char* error = encode_map(x, x_map)) return error;
+  if (const char* error = encode_map(w, w_map)) return error;
+  const StreamParams params{launch.plan.stream, output_params(args), partial_sums(args)};
+  return launch_kernel(gemm_stream_kernel<Format, kTokens>, launch.plan.blocks, 1, StreamShape<kTokens>::kSharedBytes,
+                       launch.stream, x_map, w_map, params);
+}
+
+template <class Format>
+const char* launch_stream(const GemmLaunch& launch) {
+  switch (launch.plan.token_tile) {
+    case 16: return launch_stream_kernel<Format, 16>(launch);
+    case 32: return launch_stream_kernel<Format, 32>(launch);
+    case 64: return launch_stream_kernel<Format, 64>(launch);
+    default: return launch_stream_kernel<Format, 128>(launch);
+  }
+}
+
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,61 @@
+// Launches prefill attention; see hopper.h for what it computes.
+
+#include "backends/cuda/hopper/prefill_attention.cuh"
+
+#include "backends/cuda/hopper/tensor_map.cuh"
+
+namespace cove::cuda::hopper {
+namespace {
+
+constexpr float kLog2E = 1.44269504F;
+
+const char* error_text(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
+
+template <int kHeadDim>
+const char* launch_head_dim(const PrefillArgs& args, cudaStream_t stream) {
+  ArrayDesc cache{.data = args.keys,
+                  .rows = args.pages * args.kv_heads * args.page_tokens,
+                  .columns = kHeadDim,
+                  .pitch = kHeadDim * 2,
+                  .box_rows = args.page_tokens};
+  CUtensorMap k_map{};
+  CUtensorMap v_map{};
+  if (const char* error = encode_map(cache, k_map)) return error;
+  cache.data = args.values;
+  if (const char* error = encode_map(cache, v_map)) return error;
+  const AttentionParams params{.q = static_cast<const uint8_t*>(args.q),
+                               .q_pitch = args.q_pitch,
+                               .sequences = args.sequences,
+                               .page_table = args.page_table,
+                               .tiles = args.tiles,
+                               .out = static_cast<uint8_t*>(args.out),
+                               .scale_log2 = args.scale * kLog2E,
+                               .pages = static_cast<int32_t>(args.pages),
+                               .page_tokens = static_cast<int32_t>(args.page_tokens),
+                               .heads = static_cast<int32_t>(args.heads),
+                               .kv_heads = static_cast<int32_t>(args.kv_heads)};
+  constexpr auto kBytes = AttentionShared<kHeadDim>::kSharedBytes;
+  const cudaError_t raised =
+      cudaFuncSetAttribute(prefill_attention_kernel<kHeadDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
+  if (raised != cudaSuccess) return error_text(raised);
+  const auto blocks = static_cast<unsigned>(args.tile_count * args.kv_heads);
+  prefill_attention_kernel<kHeadDim><<<blocks, kAttentionThreads, kBytes, stream>>>(k_map, v_map, params);
+  return error_text(cudaGetLastError());
+}
+
+}  // namespace
+
+int64_t prefill_tile_tokens(int64_t heads, int64_t kv_heads, int64_t head_dim, int64_t page_tokens) {
+  return query_tile_tokens(heads, kv_heads, head_dim, page_tokens);
+}
+
+const char* launch_prefill_attention(const PrefillArgs& args, void* stream) {
+  if (args.tile_count < 1) return nullptr;
+  if (prefill_tile_tokens(args.heads, args.kv_heads, args.head_dim, args.page_tokens) == 0 || args.q_pitch % 16 != 0) {
+    return "no Hopper kernel computes attention of this shape";
+  }
+  const auto on = static_cast<cudaStream_t>(stream);
+  return args.head_dim == 64 ? launch_head_dim<64>(args, on) : launch_head_dim<128>(args, on);
+}
+
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,25 @@
+#!/bin/sh
+# hopper_check.sh [FOLDER] [ARGS...]: builds tests/gpu/hopper_check into FOLDER (default build/hopper), one compiler per file at a time,
+# prints what the compiler says of registers and spills, and runs it with ARGS. Needs nvcc 12 or newer and g++; no other library.
+set -eu
+cd "$(dirname "$0")/../.."
+folder=${1:-build/hopper}
+[ $# -gt 0 ] && shift
+nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
+mkdir -p "$folder"
+flags="-std=c++20 -O3 -lineinfo -fmad=false -gencode=arch=compute_90a,code=sm_90a -Isrc -Itests/gpu --expt-relaxed-constexpr"
+failed=$folder/failed
+rm -f "$failed"
+objects=
+for file in src/backends/cuda/hopper/*.cu tests/gpu/hopper_check*.cu src/backends/cuda/hopper/plan/gemm_plan.cc src/base/check.cc; do
+  object=$folder/$(basename "$file").o
+  objects="$objects $object"
+  # shellcheck disable=SC2086
+  { "$nvcc" $flags -Xptxas -v -c "$file" -o "$object" >"$object.log" 2>&1 || { cat "$object.log"; touch "$failed"; }; } &
+done
+wait
+[ -e "$failed" ] && exit 1
+cat "$folder"/*.log | grep -E 'warning|C75|bytes spill (stores|loads)' | grep -v ' 0 bytes spill stores, 0 bytes spill loads' || true
+# shellcheck disable=SC2086
+"$nvcc" -gencode=arch=compute_90a,code=sm_90a $objects -o "$folder/hopper_check"
+exec "$folder/hopper_check" "$@"
