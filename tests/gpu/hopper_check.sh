@@ -7,11 +7,11 @@ folder=${1:-build/hopper}
 [ $# -gt 0 ] && shift
 nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
 mkdir -p "$folder"
-flags="-std=c++20 -O3 -lineinfo -fmad=false -gencode=arch=compute_90a,code=sm_90a -Isrc -Itests/gpu --expt-relaxed-constexpr"
+flags="-std=c++20 -O3 -lineinfo -fmad=false -gencode=arch=compute_90a,code=sm_90a -Isrc -Itests/gpu"
 failed=$folder/failed
 rm -f "$failed"
 objects=
-for file in src/backends/cuda/hopper/*.cu tests/gpu/hopper_check*.cu src/backends/cuda/hopper/plan/gemm_plan.cc src/base/check.cc; do
+for file in src/backends/cuda/hopper/*.cu tests/gpu/hopper_check*.cu src/backends/cuda/hopper/plan/gemm_plan.cc src/backends/cuda/hopper/gemm.cc src/base/check.cc; do
   object=$folder/$(basename "$file").o
   objects="$objects $object"
   # shellcheck disable=SC2086

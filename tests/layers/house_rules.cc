@@ -78,7 +78,7 @@ struct Room {
 
 const std::vector<Room>& rooms() {
   static const std::vector<Room> kRooms = {
-      {"cuda", {"src/backends/cuda"}, "CUDA stays in src/backends/cuda"},
+      {"cuda", {"src/backends/cuda", "tests/gpu"}, "CUDA stays in src/backends/cuda"},
       {"cublas", {"src/backends/cuda"}, "CUDA stays in src/backends/cuda"},
       {"nvml", {"src/backends/cuda"}, "NVML is loaded at run time; no header of it is needed"},
       {"torch/", {"trainer"}, "LibTorch stays in trainer/"},

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 
+#include "backends/cuda/hopper/device.cuh"
 #include "backends/cuda/hopper/plan/layout.h"
-#include "backends/cuda/hopper/wgmma.cuh"
 
 namespace cove::cuda::hopper {
 
@@ -49,12 +49,12 @@ constexpr int kStepsPerBlock = 4;  // wgmma instructions along a 128-byte row
 
 template <class T, int kCount>
 __device__ __forceinline__ void pin_all(T (&registers)[kCount]) {
-#pragma unroll
+  COVE_UNROLL
   for (int i = 0; i < kCount; ++i) wgmma_pin(registers[i]);
 }
 template <class T, int kCount>
 __device__ __forceinline__ void set_zero(T (&registers)[kCount]) {
-#pragma unroll
+  COVE_UNROLL
   for (int i = 0; i < kCount; ++i) registers[i] = 0;
 }
 
@@ -62,7 +62,7 @@ __device__ __forceinline__ void set_zero(T (&registers)[kCount]) {
 template <class Format, int kRegisters>
 __device__ __forceinline__ void start_block(typename Format::Sum (&sums)[kRegisters], uint64_t a, uint64_t b) {
   wgmma_begin();
-#pragma unroll
+  COVE_UNROLL
   for (int step = 0; step < kStepsPerBlock; ++step) {
     Format::multiply(sums, a + step * kNextStepK, b + step * kNextStepK, 1);
   }
@@ -73,21 +73,21 @@ __device__ __forceinline__ void start_block(typename Format::Sum (&sums)[kRegist
 template <class Format, int kColumns, int kRegisters>
 __device__ __forceinline__ void add_block(float (&sums)[kRegisters], uint64_t a, uint64_t b) {
   constexpr int kPart = kColumns / 2;
-#pragma unroll
+  COVE_UNROLL
   for (int part = 0; part < kRegisters / kPart; ++part) {
     float block[kPart];
     set_zero(block);
     pin_all(block);
     wgmma_begin();
     const uint64_t from = b + part * ((kColumns * kRowBytes) >> 4U);
-#pragma unroll
+    COVE_UNROLL
     for (int step = 0; step < kStepsPerBlock; ++step) {
       Format::multiply(block, a + step * kNextStepK, from + step * kNextStepK, step > 0 ? 1 : 0);
     }
     wgmma_commit();
     wgmma_wait<0>();
     pin_all(block);
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < kPart; ++i) sums[part * kPart + i] += block[i];
   }
 }

@@ -1,26 +1,15 @@
 #pragma once
-// Launches of the matrix-product kernels, one translation unit per format so that they compile side by side.
+// Launches of the matrix-product kernels; included by one translation unit per format, so that they compile side by
+// side.
 
 #include <cuda_runtime_api.h>
 
+#include "backends/cuda/hopper/gemm_launch.h"
 #include "backends/cuda/hopper/gemm_stream.cuh"
 #include "backends/cuda/hopper/gemm_tiles.cuh"
-#include "backends/cuda/hopper/hopper.h"
-#include "backends/cuda/hopper/plan/gemm_plan.h"
 #include "backends/cuda/hopper/tensor_map.cuh"
 
 namespace cove::cuda::hopper {
-
-struct GemmLaunch {
-  GemmArgs args{};
-  GemmPlan plan{};
-  cudaStream_t stream = nullptr;
-};
-
-template <class Format>
-const char* launch_tiles(const GemmLaunch& launch);
-template <class Format>
-const char* launch_stream(const GemmLaunch& launch);
 
 inline const char* error_text(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
 
@@ -80,9 +69,9 @@ const char* launch_kernel(void (*kernel)(Params...), int32_t blocks, int32_t clu
 template <class Format, int kBlockN, int kCluster>
 const char* launch_tile_kernel(const GemmLaunch& launch) {
   const GemmArgs& args = launch.args;
-  CUtensorMap x_map{};
-  CUtensorMap w_map{};
-  CUtensorMap out_map{};
+  TensorMap x_map{};
+  TensorMap w_map{};
+  TensorMap out_map{};
   const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTileRows);
   const ArrayDesc w = matrix_desc<Format>(args.weight, args.weight_rows, args.weight_pitch, args, kTileRows);
   if (const char* error = encode_map(x, x_map)) return error;
@@ -97,7 +86,8 @@ const char* launch_tile_kernel(const GemmLaunch& launch) {
     if (const char* error = encode_map(out, out_map)) return error;
   }
   return launch_kernel(gemm_tiles_kernel<Format, kBlockN, kCluster>, launch.plan.blocks, kCluster,
-                       TileShape<kBlockN, kCluster>::kSharedBytes, launch.stream, x_map, w_map, out_map, params);
+                       TileShape<kBlockN, kCluster>::kSharedBytes, static_cast<cudaStream_t>(launch.stream), x_map,
+                       w_map, out_map, params);
 }
 
 template <class Format>
@@ -112,15 +102,15 @@ const char* launch_tiles(const GemmLaunch& launch) {
 template <class Format, int kTokens>
 const char* launch_stream_kernel(const GemmLaunch& launch) {
   const GemmArgs& args = launch.args;
-  CUtensorMap x_map{};
-  CUtensorMap w_map{};
+  TensorMap x_map{};
+  TensorMap w_map{};
   const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTokens);
   const ArrayDesc w = matrix_desc<Format>(args.weight, args.weight_rows, args.weight_pitch, args, kTileRows);
   if (const char* error = encode_map(x, x_map)) return error;
   if (const char* error = encode_map(w, w_map)) return error;
   const StreamParams params{launch.plan.stream, output_params(args), partial_sums(args)};
   return launch_kernel(gemm_stream_kernel<Format, kTokens>, launch.plan.blocks, 1, StreamShape<kTokens>::kSharedBytes,
-                       launch.stream, x_map, w_map, params);
+                       static_cast<cudaStream_t>(launch.stream), x_map, w_map, params);
 }
 
 template <class Format>

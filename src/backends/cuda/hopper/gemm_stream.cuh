@@ -23,7 +23,7 @@ struct StreamShape {
   static constexpr uint32_t kBytesX = kTokens * kRowBytes;
   static constexpr uint32_t kStageBytes = kBytesW + kBytesX;
   static constexpr uint32_t kStages = (220 * 1024) / kStageBytes;
-  static constexpr uint32_t kBarrierBytes = 2 * kStages * 8;
+  static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // and the mailbox of shared tiles
   static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kStageBytes + kBarrierBytes;
 };
 
@@ -36,11 +36,12 @@ struct StreamMemory {
     return base + Shape::kStages * Shape::kStageBytes + stage * 8;
   }
   __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
+  __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
 };
 
 // One thread. Unit u is block u % k_blocks of K of tile u / k_blocks.
 template <class Format, int kTokens>
-__device__ __forceinline__ void produce_stream(const CUtensorMap& x_map, const CUtensorMap& w_map,
+__device__ __forceinline__ void produce_stream(const TensorMap& x_map, const TensorMap& w_map,
                                                const StreamSchedule& schedule,
                                                StreamMemory<StreamShape<kTokens>> memory) {
   using Shape = StreamShape<kTokens>;
@@ -87,20 +88,20 @@ __device__ __forceinline__ void store_stream(const OutputParams& output, int32_t
                                              const typename Format::Sum (&sums)[kRegisters]) {
   float scale[2] = {1.0F, 1.0F};
   float bias[2] = {0.0F, 0.0F};
-#pragma unroll
+  COVE_UNROLL
   for (int half = 0; half < 2; ++half) {
     const int32_t n = feature + 8 * half;
     if (n >= output.weight_rows) continue;
     if constexpr (Format::kScaled) scale[half] = output.channel_scale[n];
     if (output.bias != nullptr) bias[half] = output.bias[n];
   }
-  auto* out_bf16 = static_cast<__nv_bfloat16*>(output.out_bf16);
+  auto* out_bf16 = static_cast<uint16_t*>(output.out_bf16);
   const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
   // gate in the rows 0..7 of 16, up in the rows 8..15: both are this thread's
   const int32_t gated = feature / 16 * 8 + feature % 8;
-#pragma unroll
+  COVE_UNROLL
   for (int block = 0; block < kRegisters / 4; ++block) {
-#pragma unroll
+    COVE_UNROLL
     for (int odd = 0; odd < 2; ++odd) {
       const int32_t token = block * 8 + place.column + odd;
       if (token >= output.rows) continue;
@@ -109,13 +110,13 @@ __device__ __forceinline__ void store_stream(const OutputParams& output, int32_t
       const float second = static_cast<float>(sums[4 * block + 2 + odd]) * (row_scale * scale[1]) + bias[1];
       const int64_t row = static_cast<int64_t>(token) * output.width;
       if (output.swiglu != 0) {
-        if (gated < output.width) out_bf16[row + gated] = __float2bfloat16(silu(first) * second);
+        if (gated < output.width) out_bf16[row + gated] = to_bf16(silu(first) * second);
       } else if (output.out_f32 != nullptr) {
         if (feature < output.width) output.out_f32[row + feature] = first;
         if (feature + 8 < output.width) output.out_f32[row + feature + 8] = second;
       } else {
-        if (feature < output.width) out_bf16[row + feature] = __float2bfloat16(first);
-        if (feature + 8 < output.width) out_bf16[row + feature + 8] = __float2bfloat16(second);
+        if (feature < output.width) out_bf16[row + feature] = to_bf16(first);
+        if (feature + 8 < output.width) out_bf16[row + feature + 8] = to_bf16(second);
       }
     }
   }
@@ -161,6 +162,7 @@ __device__ __forceinline__ void consume_stream(const StreamParams& params, Strea
     if (unit.shared()) {
       const PartialTile parts{.sums = params.partial.sums,
                               .counter = params.partial.counters + unit.tile,
+                              .mailbox = memory.mailbox(),
                               .first_slot = 2 * unit.first_worker,
                               .slot_step = 2,
                               .own = worker - unit.first_worker,
@@ -173,12 +175,11 @@ __device__ __forceinline__ void consume_stream(const StreamParams& params, Strea
 }
 
 template <class Format, int kTokens>
-__global__ __launch_bounds__(kBlockThreads, 1) void gemm_stream_kernel(const __grid_constant__ CUtensorMap x_map,
-                                                                       const __grid_constant__ CUtensorMap w_map,
+__global__ __launch_bounds__(kBlockThreads, 1) void gemm_stream_kernel(const __grid_constant__ TensorMap x_map,
+                                                                       const __grid_constant__ TensorMap w_map,
                                                                        const __grid_constant__ StreamParams params) {
   using Shape = StreamShape<kTokens>;
-  extern __shared__ uint8_t dynamic_shared[];
-  const StreamMemory<Shape> memory{(shared_address(dynamic_shared) + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
+  const StreamMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
   if (threadIdx.x == 0) {
     prefetch_map(&w_map);
     prefetch_map(&x_map);

@@ -11,12 +11,10 @@
 // Sums: f32 (int32 for int8), along K in order; e4m3 see formats.cuh; a split tile adds its parts in order.
 // Source: own; the pattern (warp-specialised, persistent, multicast) is that of published sm_90 kernels.
 
-#include <cuda_bf16.h>
-
+#include "backends/cuda/hopper/device.cuh"
 #include "backends/cuda/hopper/formats.cuh"
 #include "backends/cuda/hopper/gemm_params.h"
 #include "backends/cuda/hopper/partial_sums.cuh"
-#include "backends/cuda/hopper/ptx.cuh"
 
 namespace cove::cuda::hopper {
 
@@ -31,9 +29,9 @@ struct TileShape {
   static constexpr uint32_t kBytesW = kBlockN * kRowBytes;
   static constexpr uint32_t kStageBytes = kBytesX + kBytesW;
   static constexpr uint32_t kStages = kBlockN == 256 ? 4 : 6;
-  static constexpr uint32_t kOutBox = 64 * kRowBytes;         // 64 rows of 64 bf16
-  static constexpr uint32_t kOutBytes = 2 * 2 * kOutBox;      // two warpgroups, two buffers each
-  static constexpr uint32_t kBarrierBytes = 2 * kStages * 8;  // full and empty
+  static constexpr uint32_t kOutBox = 64 * kRowBytes;             // 64 rows of 64 bf16
+  static constexpr uint32_t kOutBytes = 2 * 2 * kOutBox;          // two warpgroups, two buffers each
+  static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // full and empty, and the mailbox of split tiles
   static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kStageBytes + kOutBytes + kBarrierBytes;
 };
 
@@ -50,11 +48,12 @@ struct TileMemory {
     return base + Shape::kStages * Shape::kStageBytes + Shape::kOutBytes + stage * 8;
   }
   __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
+  __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
 };
 
 // One thread: fills the ring with every block of K of every unit.
 template <class Format, int kBlockN, int kCluster>
-__device__ __forceinline__ void produce_tiles(const CUtensorMap& x_map, const CUtensorMap& w_map,
+__device__ __forceinline__ void produce_tiles(const TensorMap& x_map, const TensorMap& w_map,
                                               const TileSchedule& schedule,
                                               TileMemory<TileShape<kBlockN, kCluster>> memory) {
   using Shape = TileShape<kBlockN, kCluster>;
@@ -76,7 +75,7 @@ __device__ __forceinline__ void produce_tiles(const CUtensorMap& x_map, const CU
         load_2d_multicast(memory.w(place.stage) + rank * Shape::kBytesW / 2, &w_map, at, column + rank * 128, full, 3,
                           kKeepNormal);
       } else {
-#pragma unroll
+        COVE_UNROLL
         for (int part = 0; part < kBlockN / 128; ++part) {
           load_2d(memory.w(place.stage) + part * 128 * kRowBytes, &w_map, at, column + part * 128, full, kKeepNormal);
         }
@@ -140,29 +139,24 @@ struct Finish {
   template <int kRegisters>
   __device__ __forceinline__ void block(const typename Format::Sum (&sums)[kRegisters], int block,
                                         float (&value)[4]) const {
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < 4; ++i) value[i] = static_cast<float>(sums[4 * block + i]);
     const int32_t column = first_column + 8 * block;
     if (column >= output->weight_rows) return;
     if constexpr (Format::kScaled) {
       const float2 scale = *reinterpret_cast<const float2*>(output->channel_scale + column);
-#pragma unroll
+      COVE_UNROLL
       for (int i = 0; i < 4; ++i) value[i] *= row_scale[i / 2] * (i % 2 == 0 ? scale.x : scale.y);
     }
     if (output->bias != nullptr) {
       const float2 bias = *reinterpret_cast<const float2*>(output->bias + column);
-#pragma unroll
+      COVE_UNROLL
       for (int i = 0; i < 4; ++i) value[i] += i % 2 == 0 ? bias.x : bias.y;
     }
   }
 };
 
 __device__ __forceinline__ float silu(float x) { return x / (1.0F + __expf(-x)); }
-
-__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const uint32_t*>(&pair);
-}
 
 // Eight output columns of 16 rows as the two registers of stmatrix: from one block of sums, or from a block of gates
 // and the block of ups behind it.
@@ -175,7 +169,7 @@ __device__ __forceinline__ void output_block(const Finish<Format>& finish,
     float up[4];
     finish.block(sums, 2 * out_block, gate);
     finish.block(sums, 2 * out_block + 1, up);
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < 4; ++i) value[i] = silu(gate[i]) * up[i];
   } else {
     finish.block(sums, out_block, value);
@@ -184,18 +178,18 @@ __device__ __forceinline__ void output_block(const Finish<Format>& finish,
 
 // 64 rows x 64 columns at a time through shared memory and the copy engine, which leaves out what lies outside.
 template <class Format, bool kSwiGlu, class Memory, int kRegisters>
-__device__ __forceinline__ void store_bf16(const CUtensorMap& out_map, const Finish<Format>& finish, Memory memory,
+__device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finish<Format>& finish, Memory memory,
                                            uint32_t warpgroup, int32_t row, int32_t column,
                                            const typename Format::Sum (&sums)[kRegisters]) {
-  constexpr int kOutBlocks = kRegisters / 4 / (kSwiGlu ? 2 : 1);
+  constexpr int kChunks = kRegisters / 32 / (kSwiGlu ? 2 : 1);
   const uint32_t thread = threadIdx.x % kWarpgroup;
   const MatrixRow stored = stored_row(thread);
-#pragma unroll
-  for (int chunk = 0; chunk < kOutBlocks / 8; ++chunk) {
+  COVE_UNROLL
+  for (int chunk = 0; chunk < kChunks; ++chunk) {
     const uint32_t buffer = memory.out(warpgroup, chunk % 2);
-    if (thread == 0) wait_stores_read<1>();  // the store before last has read this buffer
+    if (thread == 0) wait_stores_read<kChunks == 1 ? 0 : 1>();  // the store that used this buffer has read it
     sync_named(2 + warpgroup, kWarpgroup);
-#pragma unroll
+    COVE_UNROLL
     for (int pair = 0; pair < 4; ++pair) {
       float low[4];
       float high[4];
@@ -216,12 +210,12 @@ __device__ __forceinline__ void store_f32(const Finish<Format>& finish, int32_t 
   const OutputParams& output = *finish.output;
   const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
   const bool pairs = output.width % 2 == 0;
-#pragma unroll
+  COVE_UNROLL
   for (int block = 0; block < kRegisters / 4; ++block) {
     float value[4];
     finish.block(sums, block, value);
     const int32_t n = column + block * 8 + place.column;
-#pragma unroll
+    COVE_UNROLL
     for (int half = 0; half < 2; ++half) {
       const int32_t r = row + place.row + 8 * half;
       if (r >= output.rows || n >= output.width) continue;
@@ -237,7 +231,7 @@ __device__ __forceinline__ void store_f32(const Finish<Format>& finish, int32_t 
 }
 
 template <class Format, int kBlockN, int kCluster>
-__device__ __forceinline__ void consume_tiles(const CUtensorMap& out_map, const TileParams& params,
+__device__ __forceinline__ void consume_tiles(const TensorMap& out_map, const TileParams& params,
                                               TileMemory<TileShape<kBlockN, kCluster>> memory) {
   const TileSchedule& schedule = params.schedule;
   const OutputParams& output = params.output;
@@ -254,6 +248,7 @@ __device__ __forceinline__ void consume_tiles(const CUtensorMap& out_map, const 
       const int32_t tile = unit.split_tile * kCluster + rank;
       const PartialTile parts{.sums = params.partial.sums,
                               .counter = params.partial.counters + tile,
+                              .mailbox = memory.mailbox(),
                               .first_slot = tile * schedule.split,
                               .slot_step = 1,
                               .own = unit.part,
@@ -264,7 +259,7 @@ __device__ __forceinline__ void consume_tiles(const CUtensorMap& out_map, const 
     const int32_t column = unit.n * kBlockN;
     Finish<Format> finish{&output, {0.0F, 0.0F}, column + place.column};
     if constexpr (Format::kScaled) {
-#pragma unroll
+      COVE_UNROLL
       for (int half = 0; half < 2; ++half) {
         const int32_t r = row + place.row + 8 * half;
         if (r < output.rows) finish.row_scale[half] = output.row_scale[r];
@@ -282,13 +277,12 @@ __device__ __forceinline__ void consume_tiles(const CUtensorMap& out_map, const 
 }
 
 template <class Format, int kBlockN, int kCluster>
-__global__ __launch_bounds__(kBlockThreads, 1) void gemm_tiles_kernel(const __grid_constant__ CUtensorMap x_map,
-                                                                      const __grid_constant__ CUtensorMap w_map,
-                                                                      const __grid_constant__ CUtensorMap out_map,
+__global__ __launch_bounds__(kBlockThreads, 1) void gemm_tiles_kernel(const __grid_constant__ TensorMap x_map,
+                                                                      const __grid_constant__ TensorMap w_map,
+                                                                      const __grid_constant__ TensorMap out_map,
                                                                       const __grid_constant__ TileParams params) {
   using Shape = TileShape<kBlockN, kCluster>;
-  extern __shared__ uint8_t dynamic_shared[];
-  const TileMemory<Shape> memory{(shared_address(dynamic_shared) + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
+  const TileMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
   if (threadIdx.x == 0) {
     for (uint32_t stage = 0; stage < Shape::kStages; ++stage) {
       barrier_init(memory.full(stage), 1);

@@ -6,13 +6,14 @@
 
 #include <cstdint>
 
-#include "backends/cuda/hopper/ptx.cuh"
+#include "backends/cuda/hopper/device.cuh"
 
 namespace cove::cuda::hopper {
 
 struct PartialTile {
   float* sums;        // slots of kRegisters * 256 words, f32 or int32
   uint32_t* counter;  // of this tile; zero before and after
+  uint32_t mailbox;   // a word of shared memory
   int32_t first_slot;
   int32_t slot_step;  // part p lies in slot first_slot + p * slot_step; see slot_of for the exception
   int32_t own;        // this block's part
@@ -38,9 +39,8 @@ __device__ __forceinline__ int32_t to_bits(int32_t value) { return value; }
 // True for the block that finished last: sums are then the whole tile's.
 template <class Sum, int kRegisters>
 __device__ __forceinline__ bool add_partial_sums(const PartialTile& tile, Sum (&sums)[kRegisters]) {
-  __shared__ uint32_t arrived;
   int4* own = slot_address<Sum, kRegisters>(tile.sums, tile.slot_of(tile.own));
-#pragma unroll
+  COVE_UNROLL
   for (int i = 0; i < kRegisters / 4; ++i) {
     __stcg(own + i * 256, make_int4(to_bits(sums[4 * i]), to_bits(sums[4 * i + 1]), to_bits(sums[4 * i + 2]),
                                     to_bits(sums[4 * i + 3])));
@@ -48,24 +48,24 @@ __device__ __forceinline__ bool add_partial_sums(const PartialTile& tile, Sum (&
   __threadfence();     // the sums, before the count says so
   sync_named(1, 256);  // of all threads
   if (threadIdx.x == 128) {
-    arrived = atomicAdd(tile.counter, 1U);
+    store_shared(tile.mailbox, atomicAdd(tile.counter, 1U));
     __threadfence();  // the count, before the others' sums are read
   }
   sync_named(1, 256);
-  const bool last = arrived == static_cast<uint32_t>(tile.parts - 1);
-  sync_named(1, 256);  // `arrived` is read by all before the next tile writes it
+  const bool last = load_shared(tile.mailbox) == static_cast<uint32_t>(tile.parts - 1);
+  sync_named(1, 256);  // the count is read by all before the next tile writes it
   if (!last) return false;
   if (threadIdx.x == 128) *tile.counter = 0;
   constexpr int kBatch = kRegisters < 32 ? kRegisters / 4 : 8;  // loads in flight
-#pragma unroll
+  COVE_UNROLL
   for (int first = 0; first < kRegisters / 4; first += kBatch) {
     Sum total[4 * kBatch] = {};
     for (int32_t part = 0; part < tile.parts; ++part) {
       const int4* from = slot_address<Sum, kRegisters>(tile.sums, tile.slot_of(part));
       int4 bits[kBatch];
-#pragma unroll
+      COVE_UNROLL
       for (int i = 0; i < kBatch; ++i) bits[i] = __ldcg(from + (first + i) * 256);
-#pragma unroll
+      COVE_UNROLL
       for (int i = 0; i < kBatch; ++i) {
         total[4 * i] += from_bits(Sum{}, bits[i].x);
         total[4 * i + 1] += from_bits(Sum{}, bits[i].y);
@@ -73,7 +73,7 @@ __device__ __forceinline__ bool add_partial_sums(const PartialTile& tile, Sum (&
         total[4 * i + 3] += from_bits(Sum{}, bits[i].w);
       }
     }
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < 4 * kBatch; ++i) sums[4 * first + i] = total[i];
   }
   return true;

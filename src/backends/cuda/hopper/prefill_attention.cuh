@@ -13,12 +13,12 @@
 // after FlashAttention-2/3 (Dao; Shah et al.): online softmax, the next scores computed while the last values are
 // added.
 
-#include <cuda_bf16.h>
+#include <cmath>
 
+#include "backends/cuda/hopper/device.cuh"
 #include "backends/cuda/hopper/formats.cuh"
 #include "backends/cuda/hopper/hopper.h"
 #include "backends/cuda/hopper/plan/attention_shape.h"
-#include "backends/cuda/hopper/ptx.cuh"
 #include "compute/step.h"
 
 namespace cove::cuda::hopper {
@@ -63,7 +63,7 @@ struct AttentionParams {
 // Copies one tile of keys or values: lane l fetches page l % pages of it, 64 columns l / pages. A page behind the last
 // visible key is asked for outside the array: it arrives as zeros, and the bytes to wait for stay the same.
 template <int kHeadDim>
-__device__ __forceinline__ void fetch_keys(const CUtensorMap& map, const AttentionParams& p, const int32_t* pages,
+__device__ __forceinline__ void fetch_keys(const TensorMap& map, const AttentionParams& p, const int32_t* pages,
                                            int32_t page_count, int32_t key_tile, int32_t kv_head, uint32_t to,
                                            uint32_t full_barrier) {
   using Shared = AttentionShared<kHeadDim>;
@@ -82,9 +82,9 @@ __device__ __forceinline__ void fetch_keys(const CUtensorMap& map, const Attenti
 }
 
 template <int kHeadDim>
-__device__ __forceinline__ void produce_keys(const CUtensorMap& k_map, const CUtensorMap& v_map,
-                                             const AttentionParams& p, const QueryTile& tile, const int32_t* pages,
-                                             int32_t kv_head, AttentionShared<kHeadDim> shared) {
+__device__ __forceinline__ void produce_keys(const TensorMap& k_map, const TensorMap& v_map, const AttentionParams& p,
+                                             const QueryTile& tile, const int32_t* pages, int32_t kv_head,
+                                             AttentionShared<kHeadDim> shared) {
   const int32_t page_count = (tile.keys() + p.page_tokens - 1) / p.page_tokens;
   const int32_t last = tile.key_tiles() - 1;
   RingPlace k_place{0, 1};
@@ -121,9 +121,7 @@ __device__ __forceinline__ void load_queries(const AttentionParams& p, const Att
       bits = *reinterpret_cast<const uint4*>(p.q + token * p.q_pitch + head * kHeadDim * 2 + chunk * 16);
     }
     const uint32_t to = shared.q() + chunk / 8 * kColumnBytes + swizzled(row, chunk % 8 * 16);
-    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(bits.x), "r"(bits.y), "r"(bits.z),
-                 "r"(bits.w)
-                 : "memory");
+    store_shared_16(to, bits);
   }
 }
 
@@ -136,7 +134,7 @@ __device__ __forceinline__ void zero_value_rows(uint32_t values, int32_t first_r
   for (int32_t column = 0; column < kColumns; ++column) {
     for (int32_t i = static_cast<int32_t>(threadIdx.x % 128); i < chunks; i += 128) {
       const uint32_t to = values + column * kColumnBytes + first_row * kRowBytes + i * 16;
-      asm volatile("st.shared.v4.b32 [%0], {%1, %1, %1, %1};" ::"r"(to), "r"(0) : "memory");
+      store_shared_16(to, make_uint4(0, 0, 0, 0));
     }
   }
 }
@@ -150,33 +148,27 @@ struct RowState {
 constexpr int kScores = kKeyRows / 2;  // registers of 64 x 128 scores
 
 __device__ __forceinline__ void mask_scores(float (&scores)[kScores], int32_t first_key, const int32_t (&limit)[2]) {
-#pragma unroll
+  COVE_UNROLL
   for (int i = 0; i < kScores; ++i) {
     const int32_t key = first_key + i / 4 * 8 + i % 2;
     if (key >= limit[i / 2 % 2]) scores[i] = -INFINITY;
   }
 }
 
-__device__ __forceinline__ float power_of_two(float exponent) {
-  float power = 0.0F;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
-  return power;
-}
-
 // scores become probabilities relative to the new maximum; correction[] is what earlier sums are multiplied with.
 __device__ __forceinline__ void soften(float (&scores)[kScores], float scale_log2, RowState& state,
                                        float (&correction)[2]) {
-#pragma unroll
+  COVE_UNROLL
   for (int half = 0; half < 2; ++half) {
     float largest = state.largest[half];
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < kScores / 2; ++i) largest = fmaxf(largest, scores[i / 2 * 4 + half * 2 + i % 2]);
     largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFU, largest, 1));
     largest = fmaxf(largest, __shfl_xor_sync(0xFFFFFFFFU, largest, 2));
     const float base = largest == -INFINITY ? 0.0F : largest * scale_log2;  // a row that sees no key of this tile
     correction[half] = power_of_two(fmaf(state.largest[half], scale_log2, -base));
     float sum = 0.0F;
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < kScores / 2; ++i) {
       float& score = scores[i / 2 * 4 + half * 2 + i % 2];
       score = power_of_two(fmaf(score, scale_log2, -base));
@@ -189,12 +181,11 @@ __device__ __forceinline__ void soften(float (&scores)[kScores], float scale_log
 
 // The accumulators of 16 keys are, as pairs, the A operand of the next product.
 __device__ __forceinline__ void pack_probabilities(const float (&scores)[kScores], uint32_t (&packed)[kScores / 8][4]) {
-#pragma unroll
+  COVE_UNROLL
   for (int step = 0; step < kScores / 8; ++step) {
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < 4; ++i) {
-      const __nv_bfloat162 pair = __floats2bfloat162_rn(scores[step * 8 + i * 2], scores[step * 8 + i * 2 + 1]);
-      packed[step][i] = *reinterpret_cast<const uint32_t*>(&pair);
+      packed[step][i] = pack_bf16(scores[step * 8 + i * 2], scores[step * 8 + i * 2 + 1]);
     }
   }
 }
@@ -204,7 +195,7 @@ template <int kHeadDim>
 __device__ __forceinline__ void start_scores(float (&scores)[kScores], uint32_t queries, uint32_t keys) {
   const uint64_t a = k_major_descriptor(queries);
   const uint64_t b = k_major_descriptor(keys);
-#pragma unroll
+  COVE_UNROLL
   for (int step = 0; step < kHeadDim / 16; ++step) {
     const uint64_t at = step / 4 * (kColumnBytes >> 4U) + step % 4 * kNextStepK;
     wgmma_bf16(scores, a + at, b + at, step > 0 ? 1 : 0);
@@ -217,7 +208,7 @@ template <int kHeadDim>
 __device__ __forceinline__ void start_values(float (&out)[kHeadDim / 2], const uint32_t (&packed)[kScores / 8][4],
                                              uint32_t values) {
   const uint64_t b = n_major_descriptor(values, kColumnBytes);
-#pragma unroll
+  COVE_UNROLL
   for (int step = 0; step < kScores / 8; ++step) wgmma_bf16_a_registers(out, packed[step], b + step * kNextStepN, 1);
   wgmma_commit();
 }
@@ -235,20 +226,19 @@ __device__ __forceinline__ void store_rows(const AttentionParams& p, const Atten
   const uint32_t thread = threadIdx.x % 128;
   const MatrixRow stored = stored_row(thread);
   float inverse[2];
-#pragma unroll
+  COVE_UNROLL
   for (int half = 0; half < 2; ++half) {
     state.sum[half] += __shfl_xor_sync(0xFFFFFFFFU, state.sum[half], 1);
     state.sum[half] += __shfl_xor_sync(0xFFFFFFFFU, state.sum[half], 2);
     inverse[half] = 1.0F / state.sum[half];
   }
-#pragma unroll
+  COVE_UNROLL
   for (int pair = 0; pair < kHeadDim / 16; ++pair) {
     uint32_t packed[4];
-#pragma unroll
+    COVE_UNROLL
     for (int i = 0; i < 4; ++i) {
       const float by = inverse[i % 2];
-      const __nv_bfloat162 values = __floats2bfloat162_rn(out[pair * 8 + i * 2] * by, out[pair * 8 + i * 2 + 1] * by);
-      packed[i] = *reinterpret_cast<const uint32_t*>(&values);
+      packed[i] = pack_bf16(out[pair * 8 + i * 2] * by, out[pair * 8 + i * 2 + 1] * by);
     }
     const uint32_t byte = pair * 32 + stored.block * 16;
     store_matrices(shared.q() + byte / kRowBytes * kColumnBytes + swizzled(first_row + stored.row, byte % kRowBytes),
@@ -260,12 +250,8 @@ __device__ __forceinline__ void store_rows(const AttentionParams& p, const Atten
     const int32_t row = static_cast<int32_t>(first_row) + i / kChunks;
     const int32_t chunk = i % kChunks;
     if (row >= rows) continue;
-    uint4 bits;
     const uint32_t from = shared.q() + chunk / 8 * kColumnBytes + swizzled(row, chunk % 8 * 16);
-    asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(bits.x), "=r"(bits.y), "=r"(bits.z), "=r"(bits.w)
-                 : "r"(from)
-                 : "memory");
+    const uint4 bits = load_shared_16(from);
     const int64_t token = work.first_token + row / group;
     const int64_t head = kv_head * group + row % group;
     *reinterpret_cast<uint4*>(p.out + ((token * p.heads + head) * kHeadDim + chunk * 8) * 2) = bits;
@@ -336,7 +322,7 @@ __device__ __forceinline__ void attend(const AttentionParams& p, const Attention
     pin_all(out);
     release(shared.v_empty(v_place.stage));
     v_place.advance<kKeyStages>();
-#pragma unroll
+    COVE_UNROLL
     for (int r = 0; r < kHeadDim / 2; ++r) out[r] *= correction[r / 2 % 2];
     pack_probabilities(scores, packed);
   }
@@ -352,11 +338,10 @@ __device__ __forceinline__ void attend(const AttentionParams& p, const Attention
 
 template <int kHeadDim>
 __global__ __launch_bounds__(kAttentionThreads,
-                             1) void prefill_attention_kernel(const __grid_constant__ CUtensorMap k_map,
-                                                              const __grid_constant__ CUtensorMap v_map,
+                             1) void prefill_attention_kernel(const __grid_constant__ TensorMap k_map,
+                                                              const __grid_constant__ TensorMap v_map,
                                                               const __grid_constant__ AttentionParams p) {
-  extern __shared__ uint8_t dynamic_shared[];
-  const AttentionShared<kHeadDim> shared{(shared_address(dynamic_shared) + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
+  const AttentionShared<kHeadDim> shared{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
   const auto kv_head = static_cast<int32_t>(blockIdx.x) % p.kv_heads;
   const AttentionTile work = p.tiles[static_cast<int32_t>(blockIdx.x) / p.kv_heads];
   const SequenceSlice slice = p.sequences[work.sequence];

@@ -1,18 +1,54 @@
 #pragma once
 // The sm_90 instructions that CUDA C++ has no words for, one thin function each: mbarriers, bulk tensor copies, cluster
 // and proxy fences, named barriers, register hand-over. Addresses in shared memory are the 32-bit ones. Included by the
-// kernels of this folder only.
+// kernels of this folder only, through device.cuh.
 //
 // Source: PTX ISA 8.x, sections "mbarrier", "cp.async.bulk.tensor", "griddepcontrol", "setmaxnreg".
 
 #include <cuda.h>
+#include <cuda_bf16.h>
 
 #include <cstdint>
 
 namespace cove::cuda::hopper {
 
-__device__ __forceinline__ uint32_t shared_address(const void* pointer) {
-  return static_cast<uint32_t>(__cvta_generic_to_shared(pointer));
+using TensorMap = CUtensorMap;
+
+// Where the block's dynamic shared memory begins.
+__device__ __forceinline__ uint32_t dynamic_shared() {
+  extern __shared__ uint8_t cove_dynamic_shared[];
+  return static_cast<uint32_t>(__cvta_generic_to_shared(cove_dynamic_shared));
+}
+__device__ __forceinline__ uint32_t load_shared(uint32_t address) {
+  uint32_t value = 0;
+  asm volatile("ld.shared.u32 %0, [%1];" : "=r"(value) : "r"(address) : "memory");
+  return value;
+}
+__device__ __forceinline__ void store_shared(uint32_t address, uint32_t value) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+__device__ __forceinline__ uint4 load_shared_16(uint32_t address) {
+  uint4 v = {};
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "r"(address)
+               : "memory");
+  return v;
+}
+__device__ __forceinline__ void store_shared_16(uint32_t address, uint4 v) {
+  asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+               : "memory");
+}
+
+__device__ __forceinline__ uint16_t to_bf16(float value) { return __bfloat16_as_ushort(__float2bfloat16_rn(value)); }
+__device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+  return *reinterpret_cast<const uint32_t*>(&pair);
+}
+__device__ __forceinline__ float power_of_two(float exponent) {
+  float power = 0.0F;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(exponent));
+  return power;
 }
 
 // --- mbarriers: a phase ends when all expected arrivals and all expected bytes are there ---
@@ -78,10 +114,10 @@ constexpr uint64_t kKeepNormal = 0x1000000000000000;
 constexpr uint64_t kKeepShort = 0x12F0000000000000;  // read once: weights at decode
 constexpr uint64_t kKeepLong = 0x14F0000000000000;   // read by many blocks: activations
 
-__device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
+__device__ __forceinline__ void prefetch_map(const TensorMap* map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
-__device__ __forceinline__ void load_2d(uint32_t to, const CUtensorMap* map, int32_t x, int32_t y, uint32_t barrier,
+__device__ __forceinline__ void load_2d(uint32_t to, const TensorMap* map, int32_t x, int32_t y, uint32_t barrier,
                                         uint64_t keep) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
@@ -90,7 +126,7 @@ __device__ __forceinline__ void load_2d(uint32_t to, const CUtensorMap* map, int
       : "memory");
 }
 // To the same place in every block of the cluster whose bit is set, announced at the same barrier of each.
-__device__ __forceinline__ void load_2d_multicast(uint32_t to, const CUtensorMap* map, int32_t x, int32_t y,
+__device__ __forceinline__ void load_2d_multicast(uint32_t to, const TensorMap* map, int32_t x, int32_t y,
                                                   uint32_t barrier, uint16_t blocks, uint64_t keep) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster.L2::cache_hint"
@@ -98,24 +134,8 @@ __device__ __forceinline__ void load_2d_multicast(uint32_t to, const CUtensorMap
       "l"(map), "r"(x), "r"(y), "r"(barrier), "h"(blocks), "l"(keep)
       : "memory");
 }
-__device__ __forceinline__ void load_3d(uint32_t to, const CUtensorMap* map, int32_t x, int32_t y, int32_t z,
-                                        uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%2, %3, %4}], [%5];" ::"r"(to),
-      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier)
-      : "memory");
-}
-__device__ __forceinline__ void load_4d(uint32_t to, const CUtensorMap* map, int32_t x, int32_t y, int32_t z, int32_t w,
-                                        uint32_t barrier) {
-  asm volatile(
-      "cp.async.bulk.tensor.4d.shared::cluster.global.mbarrier::complete_tx::bytes"
-      " [%0], [%1, {%2, %3, %4, %5}], [%6];" ::"r"(to),
-      "l"(map), "r"(x), "r"(y), "r"(z), "r"(w), "r"(barrier)
-      : "memory");
-}
 // Elements outside the tensor are not written.
-__device__ __forceinline__ void store_2d(const CUtensorMap* map, int32_t x, int32_t y, uint32_t from) {
+__device__ __forceinline__ void store_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map), "r"(x), "r"(y),
                "r"(from)
                : "memory");

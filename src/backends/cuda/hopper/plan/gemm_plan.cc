@@ -130,6 +130,10 @@ std::optional<GemmPlan> plan_gemm_with(GemmKernel kernel, const GemmShape& shape
 }
 
 GemmPlan plan_gemm(const GemmShape& shape, int multiprocessors) {
+  if (shape.rows <= kTileRows / 2) {  // half of a tile's rows would be empty
+    const std::optional<GemmPlan> stream = plan_stream(shape, multiprocessors);
+    if (stream) return *stream;
+  }
   GemmPlan best = *plan_gemm_with(GemmKernel::kTilesPair, shape, multiprocessors);
   for (const GemmKernel kernel : {GemmKernel::kTiles256, GemmKernel::kTiles128, GemmKernel::kStream}) {
     const std::optional<GemmPlan> plan = plan_gemm_with(kernel, shape, multiprocessors);

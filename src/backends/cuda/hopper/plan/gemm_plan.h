@@ -45,7 +45,8 @@ constexpr int64_t kWorkspaceBytes = kCountersMax * 4 + kPartialBytesMax;
 // The best split for one kernel; none when it cannot compute the shape.
 std::optional<GemmPlan> plan_gemm_with(GemmKernel kernel, const GemmShape& shape, int multiprocessors);
 
-// The candidate with the fewest predicted cycles. rows, weight_rows, in >= 1, multiprocessors >= 2.
+// Up to 64 rows the stream, beyond that the candidate with the fewest predicted cycles. rows, weight_rows, in >= 1,
+// multiprocessors >= 2.
 GemmPlan plan_gemm(const GemmShape& shape, int multiprocessors);
 
 }  // namespace cove::cuda::hopper

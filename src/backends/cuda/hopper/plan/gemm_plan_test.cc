@@ -77,7 +77,7 @@ TEST(HopperGemmPlan, long_prompts_use_pairs_and_waste_little_of_the_last_wave) {
       EXPECT_EQ(plan.kernel, GemmKernel::kTilesPair);
       const double ideal = static_cast<double>(tokens) * static_cast<double>(weight_rows) * static_cast<double>(in) /
                            (2048.0 * kMultiprocessors);
-      EXPECT_LT(plan.cycles, 1.4 * ideal) << tokens << " x " << weight_rows << " x " << in;
+      EXPECT_LT(plan.cycles, 1.5 * ideal) << tokens << " x " << weight_rows << " x " << in;
     }
   }
 }

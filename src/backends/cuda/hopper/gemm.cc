@@ -2,16 +2,11 @@
 
 #include "backends/cuda/hopper/gemm.h"
 
-#include "backends/cuda/hopper/gemm_launch.cuh"
+#include <optional>
+
+#include "backends/cuda/hopper/gemm_launch.h"
 
 namespace cove::cuda::hopper {
-
-extern template const char* launch_tiles<Bf16>(const GemmLaunch& launch);
-extern template const char* launch_tiles<E4m3>(const GemmLaunch& launch);
-extern template const char* launch_tiles<Int8>(const GemmLaunch& launch);
-extern template const char* launch_stream<Bf16>(const GemmLaunch& launch);
-extern template const char* launch_stream<E4m3>(const GemmLaunch& launch);
-extern template const char* launch_stream<Int8>(const GemmLaunch& launch);
 
 namespace {
 
@@ -66,7 +61,7 @@ bool gemm_supported(const GemmArgs& args) {
 size_t gemm_workspace_bytes() { return kWorkspaceBytes; }
 
 const char* launch_gemm_plan(const GemmArgs& args, const GemmPlan& plan, void* stream) {
-  const GemmLaunch launch{.args = args, .plan = plan, .stream = static_cast<cudaStream_t>(stream)};
+  const GemmLaunch launch{.args = args, .plan = plan, .stream = stream};
   switch (args.format) {
     case GemmFormat::kBF16: return launch_format<Bf16>(launch);
     case GemmFormat::kE4M3: return launch_format<E4m3>(launch);

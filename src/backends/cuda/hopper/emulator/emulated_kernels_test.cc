@@ -1,0 +1,437 @@
+// The kernels of this folder, run by the emulator on small shapes and compared with plain loops: their index
+// arithmetic, the protocol of their barriers, split tiles, masks and edges. What only the GPU can show is in
+// tests/gpu/hopper_check.
+#define COVE_HOPPER_EMULATED
+
+#include <cmath>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "backends/cuda/hopper/gemm_stream.cuh"
+#include "backends/cuda/hopper/gemm_tiles.cuh"
+#include "backends/cuda/hopper/plan/gemm_plan.h"
+#include "backends/cuda/hopper/prefill_attention.cuh"
+#include "base/testing.h"
+
+namespace cove::cuda::hopper {
+namespace {
+
+// ThreadSanitizer takes coroutines for one thread with a torn stack.
+#if defined(__SANITIZE_THREAD__)
+#define COVE_SKIP_COROUTINES() GTEST_SKIP() << "coroutines do not run under ThreadSanitizer"
+#else
+#define COVE_SKIP_COROUTINES()
+#endif
+
+constexpr uint16_t kNanBf16 = 0xFFFF;
+
+template <class Format>
+struct Element;
+template <>
+struct Element<Bf16> {
+  using Bits = uint16_t;
+  static Bits round(float value) { return f32_to_bf16(value); }
+  static double value(Bits bits) { return static_cast<double>(bf16_to_f32(bits)); }
+};
+template <>
+struct Element<E4m3> {
+  using Bits = uint8_t;
+  // The nearest of the 127 magnitudes.
+  static Bits round(float value) {
+    int best = 0;
+    for (int i = 1; i < 127; ++i) {
+      const float at = emulated::e4m3_value(static_cast<uint8_t>(i));
+      if (std::abs(at - std::abs(value)) <
+          std::abs(emulated::e4m3_value(static_cast<uint8_t>(best)) - std::abs(value))) {
+        best = i;
+      }
+    }
+    return static_cast<Bits>(value < 0 ? best + 128 : best);
+  }
+  static double value(Bits bits) { return static_cast<double>(emulated::e4m3_value(bits)); }
+};
+template <>
+struct Element<Int8> {
+  using Bits = uint8_t;
+  static Bits round(float value) { return static_cast<Bits>(static_cast<int8_t>(std::lround(value * 20.0F))); }
+  static double value(Bits bits) { return static_cast<double>(static_cast<int8_t>(bits)); }
+};
+
+// Rows of elements with 0xFF between and behind them (NaN, but for int8), as the contract allows for x.
+template <class Format>
+class Matrix {
+ public:
+  using Bits = typename Element<Format>::Bits;
+  Matrix(int64_t rows, int64_t columns, std::mt19937& random)
+      : rows_(rows), columns_(columns), pitch_((columns * static_cast<int64_t>(sizeof(Bits)) + 15) / 16 * 16 + 16) {
+    memory_.assign(static_cast<size_t>(rows * pitch_), std::byte{0xFF});
+    std::normal_distribution<float> normal;
+    std::vector<float> drawn(257);
+    for (float& value : drawn) value = normal(random);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t c = 0; c < columns; ++c) {
+        const Bits bits = Element<Format>::round(drawn[random() % drawn.size()]);
+        std::memcpy(at(r, c), &bits, sizeof bits);
+      }
+    }
+  }
+  double value(int64_t row, int64_t column) const {
+    Bits bits;
+    std::memcpy(&bits, const_cast<Matrix*>(this)->at(row, column), sizeof bits);
+    return Element<Format>::value(bits);
+  }
+  TensorMap map(int64_t box_rows) {
+    return {memory_.data(), rows_, columns_, pitch_, static_cast<int64_t>(sizeof(Bits)), box_rows};
+  }
+
+ private:
+  std::byte* at(int64_t row, int64_t column) {
+    return memory_.data() + row * pitch_ + column * static_cast<int64_t>(sizeof(Bits));
+  }
+  int64_t rows_;
+  int64_t columns_;
+  int64_t pitch_;
+  std::vector<std::byte> memory_;
+};
+
+struct Shape {
+  int64_t rows = 0;
+  int64_t outputs = 0;
+  int64_t in = 0;
+  bool swiglu = false;
+  bool out_f32 = false;
+  bool bias = false;
+  int64_t width() const { return swiglu ? outputs / 2 : outputs; }
+};
+
+template <class Format>
+class Product {
+ public:
+  Product(const Shape& shape, uint64_t seed)
+      : shape_(shape),
+        random_(seed),
+        weight_rows_((shape.outputs + 15) / 16 * 16),
+        x_(shape.rows, shape.in, random_),
+        w_(weight_rows_, shape.in, random_),
+        out_(static_cast<size_t>(shape.rows * shape.width() + kGuard) * 2, kNanBf16),
+        sums_(size_t{1} << 20) {
+    std::uniform_real_distribution<float> uniform(0.5F, 1.5F);
+    for (std::vector<float>* scales : {&row_scale_, &channel_scale_, &bias_}) {
+      scales->resize(static_cast<size_t>(scales == &row_scale_ ? shape.rows : weight_rows_));
+      for (float& value : *scales) value = uniform(random_) / 8.0F;
+    }
+  }
+
+  OutputParams output() {
+    return {.row_scale = Format::kScaled ? row_scale_.data() : nullptr,
+            .channel_scale = Format::kScaled ? channel_scale_.data() : nullptr,
+            .bias = shape_.bias ? bias_.data() : nullptr,
+            .out_f32 = shape_.out_f32 ? reinterpret_cast<float*>(out_.data()) : nullptr,
+            .out_bf16 = shape_.out_f32 ? nullptr : out_.data(),
+            .rows = static_cast<int32_t>(shape_.rows),
+            .weight_rows = static_cast<int32_t>(weight_rows_),
+            .width = static_cast<int32_t>(shape_.width()),
+            .swiglu = shape_.swiglu ? 1 : 0};
+  }
+  PartialSums partial() { return {reinterpret_cast<float*>(sums_.data()), counters_.data()}; }
+  TensorMap x_map(int64_t box_rows) { return x_.map(box_rows); }
+  TensorMap w_map() { return w_.map(kTileRows); }
+  TensorMap out_map() {
+    return {reinterpret_cast<std::byte*>(out_.data()), shape_.rows, shape_.width(), shape_.width() * 2, 2, 64};
+  }
+  int64_t weight_rows() const { return weight_rows_; }
+
+  void check() const {
+    double difference = 0.0;
+    double all = 0.0;
+    for (int64_t r = 0; r < shape_.rows; ++r) {
+      for (int64_t c = 0; c < shape_.width(); ++c) {
+        const double wanted = reference(r, c);
+        const double got = output_value(r * shape_.width() + c);
+        ASSERT_FALSE(std::isnan(got)) << "row " << r << " column " << c;
+        ASSERT_NEAR(got, wanted, 0.02 * (1.0 + std::abs(wanted)) * std::sqrt(static_cast<double>(shape_.in)))
+            << "row " << r << " column " << c;
+        difference += (got - wanted) * (got - wanted);
+        all += wanted * wanted;
+      }
+    }
+    EXPECT_LT(std::sqrt(difference / all), shape_.out_f32 ? 1e-5 : 4e-3);
+    for (const uint32_t counter : counters_) ASSERT_EQ(counter, 0U) << "a counter is left behind";
+    const auto used = static_cast<size_t>(shape_.rows * shape_.width() * (shape_.out_f32 ? 2 : 1));
+    for (size_t i = used; i < out_.size(); ++i) ASSERT_EQ(out_[i], kNanBf16) << "wrote behind the output";
+  }
+
+ private:
+  static constexpr int64_t kGuard = 64;
+
+  double sum(int64_t row, int64_t weight_row) const {
+    double total = 0.0;
+    for (int64_t k = 0; k < shape_.in; ++k) total += x_.value(row, k) * w_.value(weight_row, k);
+    const auto n = static_cast<size_t>(weight_row);
+    if (Format::kScaled)
+      total *= static_cast<double>(row_scale_[static_cast<size_t>(row)]) * static_cast<double>(channel_scale_[n]);
+    return shape_.bias ? total + static_cast<double>(bias_[n]) : total;
+  }
+  double reference(int64_t row, int64_t column) const {
+    if (!shape_.swiglu) return sum(row, column);
+    const int64_t gate_row = column / 8 * 16 + column % 8;
+    const double gate = sum(row, gate_row);
+    return gate / (1.0 + std::exp(-gate)) * sum(row, gate_row + 8);
+  }
+  double output_value(int64_t index) const {
+    const auto i = static_cast<size_t>(index);
+    if (!shape_.out_f32) return static_cast<double>(bf16_to_f32(out_[i]));
+    float value = 0.0F;
+    std::memcpy(&value, &out_[2 * i], sizeof value);
+    return static_cast<double>(value);
+  }
+
+  Shape shape_;
+  std::mt19937 random_;
+  int64_t weight_rows_;
+  Matrix<Format> x_, w_;
+  std::vector<float> row_scale_, channel_scale_, bias_;
+  std::vector<uint16_t> out_;
+  std::vector<int4> sums_;
+  std::vector<uint32_t> counters_ = std::vector<uint32_t>(64, 0);
+};
+
+struct Split {
+  int32_t clusters = 2;
+  int32_t full_tiles = 0;
+  int32_t parts = 1;
+};
+
+template <class Format, int kBlockN, int kCluster>
+void check_tiles(const Shape& shape, const Split& split, uint64_t seed) {
+  SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
+  Product<Format> product(shape, seed);
+  TileParams params;
+  params.schedule.tiles_m = static_cast<int32_t>((shape.rows + kTileRows * kCluster - 1) / (kTileRows * kCluster));
+  params.schedule.tiles_n = static_cast<int32_t>((product.weight_rows() + kBlockN - 1) / kBlockN);
+  params.schedule.k_blocks = static_cast<int32_t>((shape.in + Format::kBlockK - 1) / Format::kBlockK);
+  params.schedule.full_tiles = split.parts > 1 ? split.full_tiles : params.schedule.tiles();
+  params.schedule.split = split.parts;
+  params.output = product.output();
+  params.partial = product.partial();
+  const TensorMap x_map = product.x_map(kTileRows);
+  const TensorMap w_map = product.w_map();
+  const TensorMap out_map = product.out_map();
+  emulated::Machine::get().run(static_cast<uint32_t>(split.clusters * kCluster), kCluster, kBlockThreads,
+                               TileShape<kBlockN, kCluster>::kSharedBytes,
+                               [&] { gemm_tiles_kernel<Format, kBlockN, kCluster>(x_map, w_map, out_map, params); });
+  product.check();
+}
+
+TEST(HopperEmulated, pairs_of_blocks_multiply_ragged_matrices) {
+  COVE_SKIP_COROUTINES();
+  check_tiles<Bf16, 256, 2>({.rows = 300, .outputs = 264, .in = 200, .bias = true}, {.clusters = 2}, 1);
+  check_tiles<Bf16, 256, 2>({.rows = 130, .outputs = 528, .in = 328, .swiglu = true},
+                            {.clusters = 2, .full_tiles = 1, .parts = 3}, 2);
+  check_tiles<E4m3, 256, 2>({.rows = 200, .outputs = 272, .in = 712, .bias = true},
+                            {.clusters = 1, .full_tiles = 1, .parts = 2}, 3);
+}
+
+TEST(HopperEmulated, single_blocks_multiply_ragged_matrices) {
+  COVE_SKIP_COROUTINES();
+  check_tiles<Bf16, 256, 1>({.rows = 70, .outputs = 600, .in = 136, .swiglu = true}, {.clusters = 3}, 4);
+  check_tiles<Bf16, 128, 1>({.rows = 150, .outputs = 203, .in = 72, .out_f32 = true, .bias = true}, {.clusters = 2}, 5);
+  check_tiles<Bf16, 128, 1>({.rows = 64, .outputs = 400, .in = 520, .swiglu = true},
+                            {.clusters = 3, .full_tiles = 2, .parts = 4}, 6);
+  check_tiles<E4m3, 128, 1>({.rows = 140, .outputs = 160, .in = 392, .swiglu = true, .bias = true}, {.clusters = 3}, 7);
+  check_tiles<Int8, 256, 1>({.rows = 33, .outputs = 300, .in = 520, .out_f32 = true},
+                            {.clusters = 2, .full_tiles = 0, .parts = 2}, 8);
+  check_tiles<Int8, 128, 1>({.rows = 129, .outputs = 136, .in = 264, .bias = true}, {.clusters = 2}, 9);
+}
+
+template <class Format, int kTokens>
+void check_stream(const Shape& shape, int32_t workers, uint64_t seed) {
+  SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
+  Product<Format> product(shape, seed);
+  StreamParams params;
+  params.schedule.tiles = static_cast<int32_t>((product.weight_rows() + kTileRows - 1) / kTileRows);
+  params.schedule.k_blocks = static_cast<int32_t>((shape.in + Format::kBlockK - 1) / Format::kBlockK);
+  params.schedule.workers = workers;
+  params.output = product.output();
+  params.partial = product.partial();
+  const TensorMap x_map = product.x_map(kTokens);
+  const TensorMap w_map = product.w_map();
+  emulated::Machine::get().run(static_cast<uint32_t>(workers), 1, kBlockThreads, StreamShape<kTokens>::kSharedBytes,
+                               [&] { gemm_stream_kernel<Format, kTokens>(x_map, w_map, params); });
+  product.check();
+}
+
+TEST(HopperEmulated, few_tokens_against_weights_in_equal_stretches) {
+  COVE_SKIP_COROUTINES();
+  check_stream<Bf16, 16>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, 5, 11);
+  check_stream<Bf16, 32>({.rows = 32, .outputs = 528, .in = 264, .swiglu = true, .bias = true}, 3, 12);
+  check_stream<Bf16, 64>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, 2, 13);
+  check_stream<Bf16, 128>({.rows = 100, .outputs = 257, .in = 328}, 7, 14);
+  check_stream<Bf16, 16>({.rows = 16, .outputs = 128, .in = 1800}, 6, 15);  // one tile, more blocks of K than stages
+  check_stream<E4m3, 16>({.rows = 12, .outputs = 300, .in = 520, .swiglu = false, .bias = true}, 4, 16);
+  check_stream<E4m3, 64>({.rows = 64, .outputs = 144, .in = 264, .swiglu = true}, 3, 17);
+  check_stream<Int8, 32>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, 5, 18);
+}
+
+struct Part {
+  int32_t tokens = 0;
+  int32_t kv_length = 0;
+};
+struct Heads {
+  int32_t heads = 0;
+  int32_t kv_heads = 0;
+  int32_t page_tokens = 16;
+};
+
+// A step over a shuffled paged cache that is NaN wherever no sequence has a position.
+template <int kHeadDim>
+class AttentionStep {
+ public:
+  AttentionStep(const Heads& heads, const std::vector<Part>& parts, uint64_t seed) : heads_(heads), random_(seed) {
+    int32_t pages = 0;
+    for (const Part& part : parts) {
+      slices_.push_back({tokens_, part.tokens, part.kv_length, pages});
+      pages += (part.kv_length + heads.page_tokens - 1) / heads.page_tokens;
+      tokens_ += part.tokens;
+    }
+    pages_ = pages + 2;
+    for (int32_t i = 0; i < pages_; ++i) table_.push_back(i);
+    std::shuffle(table_.begin(), table_.end(), random_);
+    const auto cache = static_cast<size_t>(pages_ * heads.kv_heads * heads.page_tokens * kHeadDim);
+    keys_.assign(cache, kNanBf16);
+    values_.assign(cache, kNanBf16);
+    std::normal_distribution<float> normal;
+    q_.resize(static_cast<size_t>(tokens_ * q_row()));
+    for (uint16_t& q : q_) q = f32_to_bf16(normal(random_));
+    for (const SequenceSlice& s : slices_) {
+      for (int32_t key = 0; key < s.kv_length * heads.kv_heads; ++key) {
+        for (int d = 0; d < kHeadDim; ++d) {
+          const size_t at = row(s, key / heads.kv_heads, key % heads.kv_heads) + static_cast<size_t>(d);
+          keys_[at] = f32_to_bf16(normal(random_));
+          values_[at] = f32_to_bf16(normal(random_) + 0.2F);
+        }
+      }
+    }
+    out_.assign(static_cast<size_t>(tokens_ * heads.heads * kHeadDim), kNanBf16);
+  }
+
+  void run() {
+    std::vector<AttentionTile> tiles;
+    const auto most =
+        static_cast<int32_t>(query_tile_tokens(heads_.heads, heads_.kv_heads, kHeadDim, heads_.page_tokens));
+    ASSERT_GT(most, 0);
+    for (size_t s = 0; s < slices_.size(); ++s) {
+      for (int32_t t = 0; t < slices_[s].token_count; t += most) {
+        tiles.push_back(
+            {static_cast<int32_t>(s), slices_[s].token_begin + t, std::min(most, slices_[s].token_count - t)});
+      }
+    }
+    const AttentionParams params{.q = reinterpret_cast<const uint8_t*>(q_.data()),
+                                 .q_pitch = q_row() * 2,
+                                 .sequences = slices_.data(),
+                                 .page_table = table_.data(),
+                                 .tiles = tiles.data(),
+                                 .out = reinterpret_cast<uint8_t*>(out_.data()),
+                                 .scale_log2 = kScale * 1.44269504F,
+                                 .pages = pages_,
+                                 .page_tokens = heads_.page_tokens,
+                                 .heads = heads_.heads,
+                                 .kv_heads = heads_.kv_heads};
+    const TensorMap k_map = map(keys_);
+    const TensorMap v_map = map(values_);
+    emulated::Machine::get().run(static_cast<uint32_t>(tiles.size()) * static_cast<uint32_t>(heads_.kv_heads), 1,
+                                 kAttentionThreads, AttentionShared<kHeadDim>::kSharedBytes,
+                                 [&] { prefill_attention_kernel<kHeadDim>(k_map, v_map, params); });
+  }
+
+  void check() const {
+    double difference = 0.0;
+    double all = 0.0;
+    for (const SequenceSlice& s : slices_) {
+      for (int32_t t = 0; t < s.token_count; ++t) {
+        for (int32_t head = 0; head < heads_.heads; ++head) {
+          const std::vector<double> wanted = reference(s, t, head);
+          for (int d = 0; d < kHeadDim; ++d) {
+            const int32_t token = s.token_begin + t;
+            const auto at = static_cast<size_t>((token * heads_.heads + head) * kHeadDim + d);
+            const double got = static_cast<double>(bf16_to_f32(out_[at]));
+            ASSERT_NEAR(got, wanted[static_cast<size_t>(d)], 0.03) << "token " << token << " head " << head << " " << d;
+            difference += (got - wanted[static_cast<size_t>(d)]) * (got - wanted[static_cast<size_t>(d)]);
+            all += wanted[static_cast<size_t>(d)] * wanted[static_cast<size_t>(d)];
+          }
+        }
+      }
+    }
+    EXPECT_LT(std::sqrt(difference / all), 8e-3);
+  }
+
+ private:
+  static constexpr float kScale = kHeadDim == 64 ? 0.125F : 0.0883883476F;
+
+  int64_t q_row() const { return (heads_.heads + 2 * heads_.kv_heads) * kHeadDim; }
+  // Where a position's row of a key-value head begins in the cache.
+  size_t row(const SequenceSlice& s, int32_t key, int32_t kv_head) const {
+    const int32_t page = table_[static_cast<size_t>(s.page_begin + key / heads_.page_tokens)];
+    return static_cast<size_t>(((page * heads_.kv_heads + kv_head) * heads_.page_tokens + key % heads_.page_tokens)) *
+           kHeadDim;
+  }
+  TensorMap map(std::vector<uint16_t>& cache) const {
+    return {reinterpret_cast<std::byte*>(cache.data()),
+            int64_t{pages_} * heads_.kv_heads * heads_.page_tokens,
+            kHeadDim,
+            kHeadDim * 2,
+            2,
+            heads_.page_tokens};
+  }
+  std::vector<double> reference(const SequenceSlice& s, int32_t token, int32_t head) const {
+    const int32_t keys = s.kv_length - s.token_count + token + 1;
+    const int32_t kv_head = head / (heads_.heads / heads_.kv_heads);
+    std::vector<double> out(kHeadDim, 0.0);
+    double sum = 0.0;
+    for (int32_t key = 0; key < keys; ++key) {
+      const size_t at = row(s, key, kv_head);
+      double score = 0.0;
+      for (size_t d = 0; d < kHeadDim; ++d) {
+        const size_t q = static_cast<size_t>((s.token_begin + token) * q_row() + head * kHeadDim) + d;
+        score += static_cast<double>(bf16_to_f32(q_[q])) * static_cast<double>(bf16_to_f32(keys_[at + d]));
+      }
+      const double weight = std::exp(score * static_cast<double>(kScale));
+      sum += weight;
+      for (size_t d = 0; d < kHeadDim; ++d) out[d] += weight * static_cast<double>(bf16_to_f32(values_[at + d]));
+    }
+    for (double& value : out) value /= sum;
+    return out;
+  }
+
+  Heads heads_;
+  std::mt19937 random_;
+  std::vector<SequenceSlice> slices_;
+  std::vector<int32_t> table_;
+  int32_t tokens_ = 0;
+  int32_t pages_ = 0;
+  std::vector<uint16_t> q_, keys_, values_, out_;
+};
+
+template <int kHeadDim>
+void check_attention(const Heads& heads, const std::vector<Part>& parts, uint64_t seed) {
+  SCOPED_TRACE("pages of " + std::to_string(heads.page_tokens) + ", " + std::to_string(parts.size()) + " sequences");
+  AttentionStep<kHeadDim> step(heads, parts, seed);
+  step.run();
+  step.check();
+}
+
+TEST(HopperEmulated, attention_of_chunks_over_shuffled_pages) {
+  COVE_SKIP_COROUTINES();
+  check_attention<128>({.heads = 7, .kv_heads = 1}, {{1, 1}, {18, 18}, {19, 147}, {3, 260}}, 21);
+  check_attention<128>({.heads = 4, .kv_heads = 2, .page_tokens = 64}, {{70, 129}, {2, 128}}, 22);
+  check_attention<64>({.heads = 14, .kv_heads = 2, .page_tokens = 32}, {{20, 20}, {9, 300}}, 23);
+  check_attention<64>({.heads = 1, .kv_heads = 1, .page_tokens = 8}, {{130, 131}}, 24);
+  check_attention<128>({.heads = 5, .kv_heads = 1, .page_tokens = 128}, {{26, 400}}, 25);
+}
+
+}  // namespace
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,422 @@
+#pragma once
+// Runs the kernels of this folder on the host, for emulated_kernels_test.cc: the words of ptx.cuh and wgmma.cuh for a
+// C++ compiler. The threads of a cluster are coroutines that change places wherever they wait, in an order drawn anew
+// each time. What is asynchronous happens as late as the program allows: copies arrive when nobody can go on without
+// them (or at a drawn moment), wgmma computes when its group is waited for, stores read shared memory when they are
+// waited for. So a missing wait, a stage given back too early or a wrong count of bytes or arrivals shows as a wrong
+// result or a standstill. What it cannot show: missing fences, races between clusters, and speed.
+
+#include <ucontext.h>
+
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "backends/cuda/hopper/plan/layout.h"
+#include "base/check.h"
+
+namespace cove::cuda::hopper {
+
+// What the copy engine knows of an array; on the device the driver encodes it.
+struct TensorMap {
+  std::byte* data = nullptr;
+  int64_t rows = 0;
+  int64_t columns = 0;
+  int64_t pitch = 0;  // bytes
+  int64_t element_bytes = 2;
+  int64_t box_rows = 0;
+};
+
+namespace emulated {
+
+struct Index {
+  unsigned x = 0;
+};
+struct Place3 {
+  Index thread{};
+  Index block{};
+  Index grid{};
+};
+
+constexpr uint32_t kSharedBase = 1040;  // where dynamic shared memory begins: not where the kernels want it
+constexpr size_t kStackBytes = size_t{192} << 10;
+constexpr uint32_t kLanes = 32;
+constexpr uint32_t kWarpgroupLanes = 128;
+
+struct Barrier {
+  uint32_t arrivals = 0;  // of a phase
+  uint32_t missing = 0;
+  int64_t bytes = 0;
+  uint32_t phase = 0;
+};
+struct Meeting {  // of threads that wait for each other
+  uint32_t arrived = 0;
+  uint64_t generation = 0;
+};
+
+enum class Product : uint8_t { kBf16, kE4m3, kInt8, kBf16Registers };
+struct Wgmma {
+  Product product = Product::kBf16;
+  void* d = nullptr;
+  int registers = 0;
+  uint64_t a = 0;
+  uint64_t b = 0;
+  const uint32_t* a_registers = nullptr;
+  bool accumulate = false;
+};
+struct Copy {
+  uint32_t to = 0;
+  const TensorMap* map = nullptr;
+  int32_t x = 0;
+  int32_t y = 0;
+  uint32_t barrier = 0;
+  uint32_t blocks = 0;  // bit per block of the cluster
+};
+struct Store {
+  const TensorMap* map = nullptr;
+  int32_t x = 0;
+  int32_t y = 0;
+  uint32_t from = 0;
+};
+
+struct Thread {
+  Place3 place{};
+  uint32_t block = 0;  // of the cluster
+  bool ended = false;
+  ucontext_t context{};
+  std::unique_ptr<std::byte[]> stack;
+  std::vector<Wgmma> open;
+  std::deque<std::vector<Wgmma>> groups;
+  std::deque<Store> stores;
+  std::array<uint32_t, 8> shown{};  // to the other lanes of the warp
+};
+
+struct Block {
+  std::vector<std::byte> shared;
+  std::map<uint32_t, Barrier> barriers;
+  std::array<Meeting, 16> named;
+  std::array<Meeting, 32> warps;
+};
+
+class Machine {
+ public:
+  static Machine& get() {
+    static Machine machine;
+    return machine;
+  }
+
+  // One cluster after the other, in a drawn order.
+  void run(uint32_t grid, uint32_t cluster, uint32_t threads, uint32_t shared_bytes,
+           const std::function<void()>& kernel) {
+    COVE_CHECK(grid % cluster == 0);
+    COVE_CHECK_MSG(shared_bytes <= 227 * 1024, "more shared memory than a block can have");
+    std::vector<uint32_t> order(grid / cluster);
+    for (uint32_t i = 0; i < order.size(); ++i) order[i] = i;
+    for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[roll() % i]);
+    for (const uint32_t index : order) run_cluster(grid, index * cluster, cluster, threads, shared_bytes, kernel);
+  }
+
+  Thread& self() { return *running_; }
+  Block& block() { return blocks_[running_->block]; }
+  Block& block(uint32_t rank) { return blocks_.at(rank); }
+  uint32_t cluster_size() const { return static_cast<uint32_t>(blocks_.size()); }
+  uint32_t block_threads() const { return threads_per_block_; }
+  // The lane of the running thread's warp.
+  Thread& lane(uint32_t index) {
+    const uint32_t first = running_->place.thread.x / kLanes * kLanes;
+    return threads_[running_->block * threads_per_block_ + first + index];
+  }
+
+  template <class Condition>
+  void wait_until(const Condition& condition) {
+    Thread* thread = running_;
+    while (!condition()) {
+      swapcontext(&thread->context, &scheduler_);
+      running_ = thread;
+    }
+    moved_ = true;
+  }
+  void meet(Meeting& meeting, uint32_t count) {
+    const uint64_t generation = meeting.generation;
+    if (++meeting.arrived == count) {
+      meeting.arrived = 0;
+      ++meeting.generation;
+    }
+    wait_until([&] { return meeting.generation != generation; });
+  }
+  void meet_warp() { meet(block().warps[running_->place.thread.x / kLanes], kLanes); }
+  void meet_cluster() { meet(cluster_meeting_, cluster_size() * threads_per_block_); }
+
+  Barrier& barrier(uint32_t rank, uint32_t address) {
+    const auto found = blocks_.at(rank).barriers.find(address);
+    COVE_CHECK_MSG(found != blocks_.at(rank).barriers.end(), "a barrier that was not initialised");
+    return found->second;
+  }
+  void finish_phase(Barrier& barrier) {
+    if (barrier.missing > 0 || barrier.bytes != 0) return;
+    barrier.missing = barrier.arrivals;
+    ++barrier.phase;
+  }
+  void arrive(uint32_t rank, uint32_t address) {
+    Barrier& b = barrier(rank, address);
+    COVE_CHECK_MSG(b.missing > 0, "one arrival too many at a barrier");
+    --b.missing;
+    finish_phase(b);
+  }
+
+  std::byte* shared(uint32_t rank, uint32_t address, uint32_t bytes) {
+    std::vector<std::byte>& memory = blocks_.at(rank).shared;
+    COVE_CHECK_MSG(address >= kSharedBase && address + bytes <= kSharedBase + memory.size(),
+                   "an address outside shared memory");
+    return memory.data() + (address - kSharedBase);
+  }
+  void copy_later(const Copy& copy) { copies_.push_back(copy); }
+  uint64_t roll() {
+    dice_ ^= dice_ << 13U;
+    dice_ ^= dice_ >> 7U;
+    dice_ ^= dice_ << 17U;
+    return dice_;
+  }
+
+ private:
+  static void thread_main() {
+    Machine& machine = get();
+    (*machine.kernel_)();
+    Thread& thread = machine.self();
+    COVE_CHECK_MSG(thread.groups.empty() && thread.open.empty(), "a thread ended with products under way");
+    COVE_CHECK_MSG(thread.stores.empty(), "a thread ended with stores under way");
+    thread.ended = true;
+    machine.moved_ = true;
+    swapcontext(&thread.context, &machine.scheduler_);
+  }
+
+  void run_cluster(uint32_t grid, uint32_t first_block, uint32_t cluster, uint32_t threads, uint32_t shared_bytes,
+                   const std::function<void()>& kernel) {
+    kernel_ = &kernel;
+    threads_per_block_ = threads;
+    blocks_ = std::vector<Block>(cluster);
+    for (Block& b : blocks_) b.shared.assign(shared_bytes, std::byte{0xFF});
+    cluster_meeting_ = {};
+    if (threads_.size() < size_t{cluster} * threads) threads_ = std::vector<Thread>(size_t{cluster} * threads);
+    count_ = cluster * threads;
+    for (uint32_t i = 0; i < count_; ++i) {
+      Thread& thread = threads_[i];
+      if (!thread.stack) thread.stack = std::make_unique<std::byte[]>(kStackBytes);
+      thread.place = {{i % threads}, {first_block + i / threads}, {grid}};
+      thread.block = i / threads;
+      thread.ended = false;
+      getcontext(&thread.context);
+      thread.context.uc_stack.ss_sp = thread.stack.get();
+      thread.context.uc_stack.ss_size = kStackBytes;
+      thread.context.uc_link = nullptr;
+      makecontext(&thread.context, &Machine::thread_main, 0);
+    }
+    run_threads();
+    COVE_CHECK_MSG(copies_.empty(), "a block ended with copies under way");
+  }
+
+  void run_threads() {
+    for (bool left = true; left;) {
+      moved_ = false;
+      left = false;
+      const uint64_t first = roll() % count_;
+      const uint64_t stride = roll() % 2 == 0 ? 1 : count_ - 1;
+      for (uint64_t i = 0; i < count_; ++i) {
+        Thread& thread = threads_[(first + i * stride) % count_];
+        if (thread.ended) continue;
+        left = true;
+        running_ = &thread;
+        swapcontext(&scheduler_, &thread.context);
+      }
+      if (!copies_.empty() && (!moved_ || roll() % 16 == 0)) {
+        deliver();
+      } else {
+        COVE_CHECK_MSG(moved_ || !left, "the threads stand still: each waits for what never comes");
+      }
+    }
+  }
+
+  // One of the copies under way, drawn.
+  void deliver() {
+    const size_t which = roll() % copies_.size();
+    const Copy copy = copies_[which];
+    copies_.erase(copies_.begin() + static_cast<std::ptrdiff_t>(which));
+    for (uint32_t rank = 0; rank < cluster_size(); ++rank) {
+      if ((copy.blocks >> rank & 1U) == 0) continue;
+      write_box(copy, rank);
+      Barrier& b = barrier(rank, copy.barrier);
+      b.bytes -= copy.map->box_rows * kRowBytes;
+      finish_phase(b);
+    }
+  }
+  void write_box(const Copy& copy, uint32_t rank) {
+    const TensorMap& map = *copy.map;
+    COVE_CHECK_MSG(copy.to % kAtomBytes == 0, "a box that does not begin at a multiple of 1024 bytes");
+    const auto width = static_cast<uint32_t>(map.element_bytes);
+    for (int64_t r = 0; r < map.box_rows; ++r) {
+      const int64_t row = copy.y + r;
+      for (uint32_t byte = 0; byte < kRowBytes; byte += width) {
+        const int64_t column = copy.x + byte / width;
+        std::byte* to = shared(rank, copy.to + swizzled(static_cast<uint32_t>(r), byte), width);
+        if (row >= 0 && row < map.rows && column >= 0 && column < map.columns) {
+          std::memcpy(to, map.data + row * map.pitch + column * width, width);
+        } else {
+          std::memset(to, 0, width);
+        }
+      }
+    }
+  }
+
+  const std::function<void()>* kernel_ = nullptr;
+  uint32_t threads_per_block_ = 0;
+  uint32_t count_ = 0;
+  std::vector<Thread> threads_;
+  std::vector<Block> blocks_;
+  Meeting cluster_meeting_;
+  std::vector<Copy> copies_;
+  Thread* running_ = nullptr;
+  ucontext_t scheduler_{};
+  bool moved_ = false;
+  uint64_t dice_ = 0x9E3779B97F4A7C15U;
+};
+
+// --- wgmma, by the descriptors ---
+
+inline uint32_t swizzle_address(uint32_t address) { return address ^ ((address >> 7U & 7U) << 4U); }
+
+inline float bf16_value(uint16_t bits) {
+  const uint32_t word = static_cast<uint32_t>(bits) << 16U;
+  float value = 0.0F;
+  std::memcpy(&value, &word, 4);
+  return value;
+}
+inline float e4m3_value(uint8_t bits) {
+  const int exponent = bits >> 3 & 15;
+  const int mantissa = bits & 7;
+  float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
+                              : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
+  if ((bits & 0x7F) == 0x7F) value = NAN;
+  return bits >= 0x80 ? -value : value;
+}
+
+// The fields of a descriptor, and what it makes the tensor cores read.
+class Operand {
+ public:
+  explicit Operand(uint64_t bits)
+      : start_(static_cast<uint32_t>(bits & 0x3FFFU) << 4U),
+        leading_(static_cast<uint32_t>(bits >> 16U & 0x3FFFU) << 4U),
+        stride_(static_cast<uint32_t>(bits >> 32U & 0x3FFFU) << 4U) {
+    COVE_CHECK_MSG(bits >> 62U == 1, "a descriptor without 128-byte swizzle");
+  }
+  uint16_t word_k_major(uint32_t row, uint32_t k) const { return read<uint16_t>(row_at(row) + k * 2); }
+  uint8_t byte_k_major(uint32_t row, uint32_t k) const { return read<uint8_t>(row_at(row) + k); }
+  uint16_t word_n_major(uint32_t n, uint32_t k) const {
+    return read<uint16_t>(start_ + n / 64 * leading_ + k / 8 * stride_ + k % 8 * kRowBytes + n % 64 * 2);
+  }
+
+ private:
+  uint32_t row_at(uint32_t row) const { return start_ + row / 8 * stride_ + row % 8 * kRowBytes; }
+  template <class T>
+  static T read(uint32_t address) {
+    Machine& machine = Machine::get();
+    T value;
+    std::memcpy(&value, machine.shared(machine.self().block, swizzle_address(address), sizeof(T)), sizeof(T));
+    return value;
+  }
+  uint32_t start_;
+  uint32_t leading_;
+  uint32_t stride_;
+};
+
+// Element (row, k) of an A operand in registers: lane 4 (row % 8) + k % 8 / 2 of the warp holds it.
+inline float a_register_value(const std::array<const uint32_t*, kLanes>& of_lanes, int row, uint32_t k) {
+  const uint32_t* a = of_lanes[static_cast<size_t>(row % 8 * 4) + k % 8 / 2];
+  const uint32_t pair = a[static_cast<size_t>(row % 16 / 8) + k / 8 * 2];
+  return bf16_value(static_cast<uint16_t>(k % 2 == 0 ? pair : pair >> 16U));
+}
+
+inline void compute(const Wgmma& w, const std::array<const uint32_t*, kLanes>& a_of_lanes) {
+  const auto thread = static_cast<int>(Machine::get().self().place.thread.x % kWarpgroupLanes);
+  const Operand a(w.product == Product::kBf16Registers ? uint64_t{1} << 62U : w.a);
+  const Operand b(w.b);
+  for (int reg = 0; reg < w.registers; ++reg) {
+    const Place at = accumulator_place(thread, reg);
+    const auto row = static_cast<uint32_t>(at.row);
+    const auto column = static_cast<uint32_t>(at.column);
+    double sum = 0.0;
+    int32_t integer_sum = 0;
+    for (uint32_t k = 0; k < 32; ++k) {
+      if (w.product == Product::kE4m3) {
+        sum += static_cast<double>(e4m3_value(a.byte_k_major(row, k))) * e4m3_value(b.byte_k_major(column, k));
+      } else if (w.product == Product::kInt8) {
+        integer_sum += static_cast<int8_t>(a.byte_k_major(row, k)) * static_cast<int8_t>(b.byte_k_major(column, k));
+      } else if (k < 16 && w.product == Product::kBf16) {
+        sum += static_cast<double>(bf16_value(a.word_k_major(row, k))) * bf16_value(b.word_k_major(column, k));
+      } else if (k < 16) {
+        sum += static_cast<double>(a_register_value(a_of_lanes, at.row, k)) * bf16_value(b.word_n_major(column, k));
+      }
+    }
+    if (w.product == Product::kInt8) {
+      int32_t& d = static_cast<int32_t*>(w.d)[reg];
+      d = (w.accumulate ? d : 0) + integer_sum;
+    } else {
+      float& d = static_cast<float*>(w.d)[reg];
+      d = static_cast<float>((w.accumulate ? static_cast<double>(d) : 0.0) + sum);
+    }
+  }
+}
+
+inline void start(const Wgmma& w) { Machine::get().self().open.push_back(w); }
+
+// Lanes of a warp hold the same groups; each reads the others' registers before any may go on.
+inline void finish_groups(size_t left) {
+  Machine& machine = Machine::get();
+  Thread& self = machine.self();
+  machine.meet_warp();
+  for (size_t group = 0; group + left < self.groups.size(); ++group) {
+    for (size_t i = 0; i < self.groups[group].size(); ++i) {
+      std::array<const uint32_t*, kLanes> a_of_lanes{};
+      if (self.groups[group][i].product == Product::kBf16Registers) {
+        for (uint32_t l = 0; l < kLanes; ++l) a_of_lanes[l] = machine.lane(l).groups.at(group).at(i).a_registers;
+      }
+      compute(self.groups[group][i], a_of_lanes);
+    }
+  }
+  machine.meet_warp();
+  while (self.groups.size() > left) self.groups.pop_front();
+}
+
+inline void write_store(const Store& store) {
+  Machine& machine = Machine::get();
+  const TensorMap& map = *store.map;
+  const auto width = static_cast<uint32_t>(map.element_bytes);
+  for (int64_t r = 0; r < map.box_rows; ++r) {
+    for (uint32_t byte = 0; byte < kRowBytes; byte += width) {
+      const int64_t row = store.y + r;
+      const int64_t column = store.x + byte / width;
+      if (row >= map.rows || column >= map.columns) continue;
+      std::memcpy(map.data + row * map.pitch + column * width,
+                  machine.shared(machine.self().block, store.from + swizzled(static_cast<uint32_t>(r), byte), width),
+                  width);
+    }
+  }
+}
+inline void finish_stores(size_t left) {
+  std::deque<Store>& stores = Machine::get().self().stores;
+  while (stores.size() > left) {
+    write_store(stores.front());
+    stores.pop_front();
+  }
+}
+
+}  // namespace emulated
+}  // namespace cove::cuda::hopper
