@@ -234,4 +234,10 @@ inline void expect(bool good, const std::string& what) {
   std::fflush(stdout);
 }
 
+// With --trace: what comes next, so that a crash or a standstill has a name.
+inline bool trace = false;
+inline void announce(const std::string& what) {
+  if (trace) std::fprintf(stderr, "next: %s\n", what.c_str());
+}
+
 }  // namespace cove::check

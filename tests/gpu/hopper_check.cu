@@ -1,7 +1,7 @@
 // Checks and measures every kernel of src/backends/cuda/hopper on a GPU of compute capability 9.0. Stand-alone: needs
 // no test framework. tests/gpu/hopper_check.sh builds and runs it.
 //
-//   hopper_check [--seed N] [--no-speeds] [quantize] [gemm] [attention]     (no name: all)
+//   hopper_check [--seed N] [--no-speeds] [--trace] [quantize] [gemm] [attention]     (no name: all)
 //
 // Exit status: 0 when every check passed, 1 when one failed, 77 when there is no such GPU.
 
@@ -40,13 +40,15 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       options.seed = std::strtoull(words[++i], nullptr, 10);
     } else if (word == "--no-speeds") {
       options.speeds = false;
+    } else if (word == "--trace") {
+      trace = true;
     } else if (word == "quantize" || word == "gemm" || word == "attention") {
       wanted.all = false;
       wanted.quantize |= word == "quantize";
       wanted.gemm |= word == "gemm";
       wanted.attention |= word == "attention";
     } else {
-      std::fprintf(stderr, "usage: hopper_check [--seed N] [--no-speeds] [quantize] [gemm] [attention]\n");
+      std::fprintf(stderr, "usage: hopper_check [--seed N] [--no-speeds] [--trace] [quantize] [gemm] [attention]\n");
       return false;
     }
   }

@@ -187,6 +187,7 @@ constexpr double kTolerance = 8e-3;
 void check_step(const Shape& shape, const std::vector<Part>& parts, const Options& options, double& worst) {
   Step step(shape, parts, options.seed + 50);
   const std::string what = text_of(shape, parts);
+  announce(what);
   const PrefillArgs args = step.args(options.multiprocessors);
   uint64_t first = 0;
   for (int run = 0; run < 3; ++run) {

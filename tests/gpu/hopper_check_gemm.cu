@@ -213,6 +213,7 @@ void check_case(const Case& c, const Options& options, double& worst) {
     const auto plan = hopper::plan_gemm_with(kernel, hopper::gemm_shape(args), options.multiprocessors);
     if (!plan || !can_write(c, kernel)) continue;
     const std::string what = std::string(name_of(kernel)) + " " + c.text();
+    announce(what);
     uint64_t first = 0;
     for (int run = 0; run < 3; ++run) {
       arrays.out().poison();

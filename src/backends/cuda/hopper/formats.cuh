@@ -75,9 +75,7 @@ __device__ __forceinline__ void add_block(float (&sums)[kRegisters], uint64_t a,
   constexpr int kPart = kColumns / 2;
   COVE_UNROLL
   for (int part = 0; part < kRegisters / kPart; ++part) {
-    float block[kPart];
-    set_zero(block);
-    pin_all(block);
+    float block[kPart];  // the first step overwrites it
     wgmma_begin();
     const uint64_t from = b + part * ((kColumns * kRowBytes) >> 4U);
     COVE_UNROLL

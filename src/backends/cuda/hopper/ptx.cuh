@@ -79,18 +79,28 @@ __device__ __forceinline__ void barrier_arrive_at(uint32_t barrier, uint32_t ran
 __device__ __forceinline__ void barrier_expect(uint32_t barrier, uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
 }
-__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) {
+// One try, which the hardware lets wait for a while.
+__device__ __forceinline__ bool barrier_try(uint32_t barrier, uint32_t parity) {
+  uint32_t done = 0;
   asm volatile(
       "{\n"
       ".reg .pred done;\n"
-      "again:\n"
-      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-      "@done bra over;\n"
-      "bra again;\n"
-      "over:\n"
-      "}\n" ::"r"(barrier),
-      "r"(parity)
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%1], %2;\n"
+      "selp.u32 %0, 1, 0, done;\n"
+      "}\n"
+      : "=r"(done)
+      : "r"(barrier), "r"(parity)
       : "memory");
+  return done != 0;
+}
+__device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) {
+#if defined(COVE_HOPPER_WATCH)  // for checks: a wait that never ends becomes an error
+  for (uint32_t tries = 0; !barrier_try(barrier, parity); ++tries) {
+    if (tries == 1U << 20U) __trap();
+  }
+#else
+  while (!barrier_try(barrier, parity)) {}
+#endif
 }
 
 // A place in a ring of barriers. A waiter for data starts with parity 0; a waiter for room with parity 1, so that its

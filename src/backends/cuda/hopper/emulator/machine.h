@@ -238,7 +238,7 @@ class Machine {
         swapcontext(&scheduler_, &thread.context);
       }
       if (!copies_.empty() && (!moved_ || roll() % 16 == 0)) {
-        deliver();
+        for (uint64_t left_now = 1 + roll() % 4; left_now > 0 && !copies_.empty(); --left_now) deliver();
       } else {
         COVE_CHECK_MSG(moved_ || !left, "the threads stand still: each waits for what never comes");
       }
@@ -299,13 +299,21 @@ inline float bf16_value(uint16_t bits) {
   std::memcpy(&value, &word, 4);
   return value;
 }
-inline float e4m3_value(uint8_t bits) {
+inline float e4m3_decoded(uint8_t bits) {
   const int exponent = bits >> 3 & 15;
   const int mantissa = bits & 7;
   float value = exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -9)
                               : std::ldexp(static_cast<float>(8 + mantissa), exponent - 10);
   if ((bits & 0x7F) == 0x7F) value = NAN;
   return bits >= 0x80 ? -value : value;
+}
+inline float e4m3_value(uint8_t bits) {
+  static const std::array<float, 256> kValues = [] {
+    std::array<float, 256> values{};
+    for (size_t i = 0; i < values.size(); ++i) values[i] = e4m3_decoded(static_cast<uint8_t>(i));
+    return values;
+  }();
+  return kValues[bits];
 }
 
 // The fields of a descriptor, and what it makes the tensor cores read.
@@ -338,42 +346,72 @@ class Operand {
 };
 
 // Element (row, k) of an A operand in registers: lane 4 (row % 8) + k % 8 / 2 of the warp holds it.
-inline float a_register_value(const std::array<const uint32_t*, kLanes>& of_lanes, int row, uint32_t k) {
-  const uint32_t* a = of_lanes[static_cast<size_t>(row % 8 * 4) + k % 8 / 2];
-  const uint32_t pair = a[static_cast<size_t>(row % 16 / 8) + k / 8 * 2];
+inline float a_register_value(const std::array<const uint32_t*, kLanes>& of_lanes, uint32_t row, uint32_t k) {
+  const uint32_t* a = of_lanes[size_t{row % 8 * 4} + k % 8 / 2];
+  const uint32_t pair = a[row % 16 / 8 + k / 8 * 2];
   return bf16_value(static_cast<uint16_t>(k % 2 == 0 ? pair : pair >> 16U));
 }
 
-inline void compute(const Wgmma& w, const std::array<const uint32_t*, kLanes>& a_of_lanes) {
-  const auto thread = static_cast<int>(Machine::get().self().place.thread.x % kWarpgroupLanes);
-  const Operand a(w.product == Product::kBf16Registers ? uint64_t{1} << 62U : w.a);
-  const Operand b(w.b);
-  for (int reg = 0; reg < w.registers; ++reg) {
-    const Place at = accumulator_place(thread, reg);
-    const auto row = static_cast<uint32_t>(at.row);
-    const auto column = static_cast<uint32_t>(at.column);
-    double sum = 0.0;
-    int32_t integer_sum = 0;
-    for (uint32_t k = 0; k < 32; ++k) {
-      if (w.product == Product::kE4m3) {
-        sum += static_cast<double>(e4m3_value(a.byte_k_major(row, k))) * e4m3_value(b.byte_k_major(column, k));
-      } else if (w.product == Product::kInt8) {
-        integer_sum += static_cast<int8_t>(a.byte_k_major(row, k)) * static_cast<int8_t>(b.byte_k_major(column, k));
-      } else if (k < 16 && w.product == Product::kBf16) {
-        sum += static_cast<double>(bf16_value(a.word_k_major(row, k))) * bf16_value(b.word_k_major(column, k));
-      } else if (k < 16) {
-        sum += static_cast<double>(a_register_value(a_of_lanes, at.row, k)) * bf16_value(b.word_n_major(column, k));
+// One wgmma for the running thread: two rows, two of every eight columns.
+class Computation {
+ public:
+  Computation(const Wgmma& w, const std::array<const uint32_t*, kLanes>& a_of_lanes)
+      : w_(w), a_of_lanes_(a_of_lanes), a_(w.product == Product::kBf16Registers ? uint64_t{1} << 62U : w.a), b_(w.b) {}
+
+  void run() const {
+    const auto thread = static_cast<int>(Machine::get().self().place.thread.x % kWarpgroupLanes);
+    const std::array<Line, 2> a = {a_line(static_cast<uint32_t>(accumulator_place(thread, 0).row)),
+                                   a_line(static_cast<uint32_t>(accumulator_place(thread, 2).row))};
+    for (int reg = 0; reg < w_.registers; reg += 4) {
+      for (int odd = 0; odd < 2; ++odd) {
+        const Line b = b_line(static_cast<uint32_t>(accumulator_place(thread, reg + odd).column));
+        for (size_t half = 0; half < 2; ++half) add(reg + static_cast<int>(half) * 2 + odd, a[half], b);
       }
     }
-    if (w.product == Product::kInt8) {
-      int32_t& d = static_cast<int32_t*>(w.d)[reg];
-      d = (w.accumulate ? d : 0) + integer_sum;
+  }
+
+ private:
+  using Line = std::array<double, 32>;  // along K
+  uint32_t depth() const { return w_.product == Product::kE4m3 || w_.product == Product::kInt8 ? 32 : 16; }
+
+  Line a_line(uint32_t row) const {
+    Line line{};
+    for (uint32_t k = 0; k < depth(); ++k) {
+      const bool in_registers = w_.product == Product::kBf16Registers;
+      line[k] = in_registers ? static_cast<double>(a_register_value(a_of_lanes_, row, k)) : k_major(a_, row, k);
+    }
+    return line;
+  }
+  Line b_line(uint32_t column) const {
+    Line line{};
+    for (uint32_t k = 0; k < depth(); ++k) {
+      const bool n_major = w_.product == Product::kBf16Registers;
+      line[k] = n_major ? static_cast<double>(bf16_value(b_.word_n_major(column, k))) : k_major(b_, column, k);
+    }
+    return line;
+  }
+  double k_major(const Operand& operand, uint32_t row, uint32_t k) const {
+    if (w_.product == Product::kE4m3) return static_cast<double>(e4m3_value(operand.byte_k_major(row, k)));
+    if (w_.product == Product::kInt8) return static_cast<double>(static_cast<int8_t>(operand.byte_k_major(row, k)));
+    return static_cast<double>(bf16_value(operand.word_k_major(row, k)));
+  }
+  void add(int reg, const Line& a, const Line& b) const {
+    double sum = 0.0;
+    for (uint32_t k = 0; k < depth(); ++k) sum += a[k] * b[k];
+    if (w_.product == Product::kInt8) {
+      int32_t& d = static_cast<int32_t*>(w_.d)[reg];
+      d = (w_.accumulate ? d : 0) + static_cast<int32_t>(sum);
     } else {
-      float& d = static_cast<float*>(w.d)[reg];
-      d = static_cast<float>((w.accumulate ? static_cast<double>(d) : 0.0) + sum);
+      float& d = static_cast<float*>(w_.d)[reg];
+      d = static_cast<float>((w_.accumulate ? static_cast<double>(d) : 0.0) + sum);
     }
   }
-}
+
+  const Wgmma& w_;
+  const std::array<const uint32_t*, kLanes>& a_of_lanes_;
+  Operand a_;
+  Operand b_;
+};
 
 inline void start(const Wgmma& w) { Machine::get().self().open.push_back(w); }
 
@@ -388,7 +426,7 @@ inline void finish_groups(size_t left) {
       if (self.groups[group][i].product == Product::kBf16Registers) {
         for (uint32_t l = 0; l < kLanes; ++l) a_of_lanes[l] = machine.lane(l).groups.at(group).at(i).a_registers;
       }
-      compute(self.groups[group][i], a_of_lanes);
+      Computation(self.groups[group][i], a_of_lanes).run();
     }
   }
   machine.meet_warp();
