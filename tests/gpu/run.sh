@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [OUT]: on a machine with an NVIDIA GPU: build, check, measure, and print one table. Under ten minutes on 16 cores.
 #   1 build    presets cuda (tests) and release (cove), or what tests/gpu/bundle.sh brought along where libraries are missing
-#   2 check    conformance suite, golden logits and 256 greedy steps against the reference backend, memcheck of the suite
+#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, memcheck of the suite
 #   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
 #   4 serve    cove-mini and the 7B shape under 64 clients over HTTP
 # Everything it prints also goes to OUT (default: build/gpu). Exit code 1 when a check failed.
@@ -37,6 +37,7 @@ else
 fi
 
 # --- 2 check ---
+step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper" --trace
 step conformance 120 "$conformance"
 step golden 120 "$golden"
 if command -v compute-sanitizer >/dev/null 2>&1; then
@@ -78,6 +79,7 @@ fi
     printf '\n--- %s\n' $format
     grep -E 'phase|prefill|decode|before|after|loaded' "$out/bench_$format.log" 2>/dev/null
   done
+  [ -f "$out/hopper.log" ] && { printf '\n--- Hopper kernels\n'; grep -v '^next' "$out/hopper.log"; }
   for name in mini 7b; do
     [ -f "$out/load_$name.log" ] && { printf '\n--- served: %s, 64 clients\n' $name; tail -n 20 "$out/load_$name.log"; }
   done
