@@ -172,7 +172,7 @@ __device__ inline double block_sum(double value) {
 }
 
 // A number that changes with any byte of an array: equal results have equal sums.
-__global__ inline void fingerprint_kernel(const uint32_t* words, int64_t count, unsigned long long* sum) {
+static __global__ void fingerprint_kernel(const uint32_t* words, int64_t count, unsigned long long* sum) {
   unsigned long long own = 0;
   for (int64_t i = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; i < count; i += int64_t{gridDim.x} * blockDim.x) {
     own += mix(static_cast<uint64_t>(i) << 32U | words[i]);

@@ -10,6 +10,8 @@
 namespace cove::check {
 namespace {
 
+namespace hopper = cuda::hopper;
+
 using hopper::AttentionTile;
 using hopper::PrefillArgs;
 

@@ -9,6 +9,8 @@
 namespace cove::check {
 namespace {
 
+namespace hopper = cuda::hopper;
+
 using hopper::GemmArgs;
 using hopper::GemmFormat;
 using hopper::GemmKernel;

@@ -7,6 +7,8 @@
 namespace cove::check {
 namespace {
 
+namespace hopper = cuda::hopper;
+
 using hopper::GemmFormat;
 using hopper::QuantizeArgs;
 
