@@ -47,8 +47,9 @@ trainer: ## install LibTorch, build build/trainer/cove-train
 deps: ## install everything that build, test, trainer and fuzzing need
 	@tools/install_deps.sh build test trainer fuzz format
 
-cuda: ## build with the CUDA backend
-	@tools/not_yet.sh cuda "src/backends/cuda is not in this version (it comes with issue 3, the GPU engine)" "make build"
+cuda: ## build build/cuda/cove and the GPU tests; needs nvcc (make build has the backend too, where there is nvcc)
+	@tools/install_deps.sh build test
+	@tools/build.sh cuda cove cove_cuda_test cove_golden_cuda_test
 
 edge: ## cross-build for aarch64
 	@tools/not_yet.sh edge "the aarch64 package is not in this version (row M26, edge)" "make build, on the aarch64 machine itself"

@@ -6,6 +6,7 @@
 #   fuzz     every fuzzer for a few seconds, from its committed seeds
 #   trainer  the tests of cove-train (LibTorch)
 #   release  the end-to-end tests, against the program that users run
+#   cuda     only when asked for: the tests of the CUDA backend, where there is nvcc; without a GPU they are compiled and skipped
 # COVE_SETS="dev release" runs only those. The time each part took is printed before the tests.
 set -eu
 cd "$(dirname "$0")/.."
@@ -64,6 +65,14 @@ fi
 if has trainer && [ -f trainer/CMakeLists.txt ]; then
   tools/build.sh trainer trainer/all
   add_tests build/trainer
+fi
+if has cuda; then
+  if command -v nvcc >/dev/null 2>&1 || [ -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
+    tools/build.sh cuda cove_cuda_test cove_golden_cuda_test
+    add_tests build/cuda
+  else
+    say "cuda: skipped: no nvcc"
+  fi
 fi
 mv "$list.new" "$list"
 

@@ -236,7 +236,7 @@ Result<std::vector<Replayed>> run_replay(const ReplayFlags& flags) {
                   .command = config.values.string("model.key_command")});
   TRY_ASSIGN(const auto key, keys.key_of(model_path));
   OpenEngineOptions options = engine_options(config.values, model_path, key);
-  options.device = "cpu";
+  options.device = {.device = "cpu"};
   TRY_ASSIGN(const OpenedModel opened, open_engine(options));
   server::ServedModelParts parts = served_parts(opened);
   TRY_ASSIGN(parts.weights_digest, weights_digest(model_path, config.data / "weights.digest"));

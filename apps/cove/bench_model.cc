@@ -10,15 +10,20 @@
 #include <boost/json/serialize.hpp>
 
 #include "backends/cpu/cpu_backend.h"
+#include "backends/cuda/cuda_backend.h"
 #include "base/json.h"
 #include "bench_weights.h"
 #include "model/decoder.h"
+#include "open_engine.h"
 
 namespace cove::app {
 namespace {
 
 constexpr int64_t kPageTokens = 16;
-constexpr int64_t kChunkTokens = 512;  // a longer prompt is computed in steps of this size, as the engine does
+// A longer prompt is computed in steps of this size, about as the engine does.
+constexpr int64_t kCpuChunkTokens = 512;
+constexpr int64_t kCudaChunkTokens = 4096;
+constexpr const char* kCuda = "cuda";  // stands for the instruction set in a GPU's ceilings
 constexpr int kPrefillRepeats = 3;
 constexpr int64_t kWarmUpSteps = 2;
 
@@ -31,18 +36,38 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
+Result<std::unique_ptr<Backend>> make_backend(const ModelBenchOptions& options) {
+  if (options.device == kCuda) return open_backend({.device = kCuda, .weight_format = options.weight_format});
+  if (options.weight_format != "auto") {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("rounding weights to {} needs a GPU", options.weight_format));
+  }
+  return make_cpu_backend({.threads = options.threads, .isa = options.isa});
+}
+
+Result<CpuCeilings> measure_ceilings(const ModelBenchOptions& options) {
+  if (options.device != kCuda) return measure_cpu_ceilings({.threads = options.threads, .isa = options.isa});
+  TRY_ASSIGN(const CudaCeilings cuda, measure_cuda_ceilings());
+  CpuCeilings ceilings = {.threads = 0, .isa = kCuda};
+  ceilings.read_gbs.all_threads = cuda.read_gbs;
+  ceilings.bf16_gflops.all_threads = cuda.bf16_tflops * 1e3;
+  return ceilings;
+}
+
 // A loaded model and a cache for some sequences that all have the same length.
 class Subject {
  public:
   static Result<std::unique_ptr<Subject>> create(const ModelBenchOptions& options, BenchWeights weights) {
     auto subject = std::unique_ptr<Subject>(new Subject(std::move(weights)));
-    TRY_ASSIGN(subject->backend_, make_cpu_backend({.threads = options.threads, .isa = options.isa}));
+    TRY_ASSIGN(subject->backend_, make_backend(options));
+    subject->chunk_tokens_ = options.device == kCuda ? kCudaChunkTokens : kCpuChunkTokens;
     const int64_t batch = *std::max_element(options.batches.begin(), options.batches.end());
     const auto begin = std::chrono::steady_clock::now();
-    TRY_ASSIGN(subject->decoder_,
-               model::Decoder::load(subject->weights_.spec, subject->weights_.tensors, *subject->backend_,
-                                    {.batch_tokens_max = std::max(kChunkTokens, batch), .logit_rows_max = batch},
-                                    subject->weights_.release));
+    TRY_ASSIGN(
+        subject->decoder_,
+        model::Decoder::load(subject->weights_.spec, subject->weights_.tensors, *subject->backend_,
+                             {.batch_tokens_max = std::max(subject->chunk_tokens_, batch), .logit_rows_max = batch},
+                             subject->weights_.release));
     subject->load_s_ = seconds_since(begin);
     const DType cache_dtype = subject->weights_.format == "f32" ? DType::kF32 : DType::kBF16;
     subject->pages_per_sequence_ = (options.prefill + options.decode + kWarmUpSteps) / kPageTokens + 1;
@@ -78,14 +103,14 @@ class Subject {
     const auto started = std::chrono::steady_clock::now();
     backend_->begin_step(batch_arrays);
     (void)decoder_->forward(batch_arrays, *cache_);
-    (void)backend_->end_step();
+    status_ = backend_->end_step();
     return seconds_since(started);
   }
 
   double prefill(int64_t length) {
     double seconds = 0;
-    for (int64_t begin = 0; begin < length; begin += kChunkTokens)
-      seconds += step(1, begin, std::min(kChunkTokens, length - begin));
+    for (int64_t begin = 0; begin < length; begin += chunk_tokens_)
+      seconds += step(1, begin, std::min(chunk_tokens_, length - begin));
     return seconds;
   }
 
@@ -95,6 +120,8 @@ class Subject {
   uint64_t weight_bytes_read() const { return decoder_->bytes_read_per_step(); }
   std::string device() const { return backend_->info().description; }
   double load_s() const { return load_s_; }
+  int64_t chunk_tokens() const { return chunk_tokens_; }
+  const Status& status() const { return status_; }  // of the last step; a device that failed stays so
 
  private:
   explicit Subject(BenchWeights weights) : weights_(std::move(weights)) {}
@@ -105,6 +132,8 @@ class Subject {
   std::unique_ptr<KvCache> cache_;
   int64_t pages_per_sequence_ = 0;
   double load_s_ = 0;
+  int64_t chunk_tokens_ = kCpuChunkTokens;
+  Status status_;
   std::vector<int32_t> tokens_, positions_, slots_, pages_, rows_;
   std::vector<SequenceSlice> slices_;
 };
@@ -124,6 +153,7 @@ double operations(const ModelSpec& spec, int64_t count, int64_t length) {
 }
 
 std::string arithmetic_of(const std::string& format, const CpuCeilings& ceilings) {
+  if (ceilings.isa == kCuda) return "bf16";
   if (format == "q8_0" || format == "q4_0") return "int8";
   return format == "bf16" && ceilings.bf16_gflops.all_threads > 0 ? "bf16" : "f32";
 }
@@ -143,7 +173,7 @@ ModelBenchRow measure_prefill(Subject& subject, int64_t length) {
   std::vector<double> seconds;
   for (int i = 0; i < kPrefillRepeats; ++i) seconds.push_back(subject.prefill(length));
   const double s = median(seconds);
-  const double chunks = static_cast<double>((length + kChunkTokens - 1) / kChunkTokens);
+  const double chunks = static_cast<double>((length + subject.chunk_tokens() - 1) / subject.chunk_tokens());
   return {.phase = "prefill",
           .batch = 1,
           .tokens = length,
@@ -200,6 +230,10 @@ boost::json::object ceilings_json(const CpuCeilings& c) {
 }
 
 std::string ceilings_text(const char* when, const CpuCeilings& c) {
+  if (c.isa == kCuda) {
+    return fmt::format("  {:<7} {:>8.0f} GB/s read   {:>8.1f} bf16 TFLOP/s\n", when, c.read_gbs.all_threads,
+                       c.bf16_gflops.all_threads / 1e3);
+  }
   return fmt::format("  {:<7} {:>6.1f} {:>6.1f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}\n", when,
                      c.read_gbs.one_thread, c.read_gbs.all_threads, c.f32_gflops.one_thread, c.f32_gflops.all_threads,
                      c.bf16_gflops.one_thread, c.bf16_gflops.all_threads, c.int8_gops.one_thread,
@@ -218,12 +252,11 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
     return invalid_argument(fmt::format("prefill and decode together must stay below the model's context of {} tokens",
                                         weights.spec.context_max));
   }
-  const CeilingOptions ceiling_options = {.threads = options.threads, .isa = options.isa};
   ModelBenchReport report;
-  TRY_ASSIGN(report.before, measure_cpu_ceilings(ceiling_options));
+  TRY_ASSIGN(report.before, measure_ceilings(options));
   TRY_ASSIGN(const auto subject, Subject::create(options, std::move(weights)));
   report.model = subject->weights().name;
-  report.format = subject->weights().format;
+  report.format = options.weight_format == "auto" ? subject->weights().format : options.weight_format;
   report.device = subject->device();
   report.arithmetic = arithmetic_of(report.format, report.before);
   report.parameters_read = active_parameters(subject->spec());
@@ -236,7 +269,8 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   for (const int64_t batch : options.batches) {
     if (options.decode > 0) report.rows.push_back(measure_decode(*subject, options, batch));
   }
-  TRY_ASSIGN(report.after, measure_cpu_ceilings(ceiling_options));
+  TRY(subject->status());
+  TRY_ASSIGN(report.after, measure_ceilings(options));
   for (ModelBenchRow& row : report.rows) {
     row.read_share = row.read_gb_s / better(report.before.read_gbs.all_threads, report.after.read_gbs.all_threads);
     row.compute_share = row.gops / compute_ceiling(report);
@@ -257,6 +291,10 @@ std::string report_text(const ModelBenchReport& report) {
     text += fmt::format("  {:<8} {:>5} {:>7} {:>9.1f} {:>9.1f} {:>7.1f} {:>10.0f}% {:>9.0f} {:>10.0f}%\n", row.phase,
                         row.batch, row.tokens, row.milliseconds, row.tokens_per_s, row.read_gb_s, row.read_share * 100,
                         row.gops, row.compute_share * 100);
+  }
+  if (report.before.isa == kCuda) {
+    text += "\nceilings of the device, measured in this run:\n";
+    return text + ceilings_text("before", report.before) + ceilings_text("after", report.after);
   }
   text += fmt::format(
       "\nceilings measured in this run, 1 and {} threads:\n          read GB/s       f32 GFLOP/s     bf16 GFLOP/s    "

@@ -23,6 +23,8 @@ struct ModelBenchOptions {
   int64_t prefill = 512;
   int64_t decode = 128;
   std::vector<int64_t> batches = {1, 4, 8};
+  std::string device = "cpu";          // cpu, cuda
+  std::string weight_format = "auto";  // of the CUDA backend: auto, fp8, int8, w4a16
   int threads = 0;
   std::string isa;
 };
@@ -53,6 +55,8 @@ struct ModelBenchReport {
   double first_step_s = 0;
   double ready_gb_s() const { return static_cast<double>(weight_bytes) / (open_s + load_s + first_step_s) / 1e9; }
   uint64_t weight_bytes = 0;  // of all tensors that the model uses
+  // Of the device that computed. A GPU has no threads: its rates stand in all_threads, and only reading and bf16 are
+  // measured there.
   CpuCeilings before;
   CpuCeilings after;
   std::vector<ModelBenchRow> rows;

@@ -17,7 +17,8 @@ std::filesystem::path golden(const std::string& name) {
 // A tiny random model: what it says makes no sense, how it is said does.
 OpenedModel open_tiny() {
   log::configure(log::Level::kWarn, log::Style::kText);
-  OpenEngineOptions options{.model = golden("qwen2_tied"), .name = "", .device = "cpu", .threads = 1, .engine = {}};
+  OpenEngineOptions options{
+      .model = golden("qwen2_tied"), .name = "", .device = {.device = "cpu", .threads = 1}, .engine = {}};
   options.engine.sequences_max = 1;
   auto model = open_engine(options);
   EXPECT_TRUE(model) << model.error().message;
@@ -43,7 +44,7 @@ TEST(OpenEngine, brings_all_that_a_command_needs) {
 }
 
 TEST(OpenEngine, refuses_a_device_that_does_not_exist) {
-  const auto backend = open_backend("tpu", 0);
+  const auto backend = open_backend({.device = "tpu"});
   ASSERT_FALSE(backend);
   EXPECT_EQ(backend.error().code, ErrorCode::kInvalidArgument);
 }

@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "backends/cuda/cuda_backend.h"
 #include "bench_model.h"
 #include "bench_url.h"
 #include "commands.h"
@@ -20,6 +21,7 @@ struct Options {
   std::string model;
   std::string shape;
   std::string format = "bf16";
+  std::string device = "auto";
   int64_t prefill = 512;
   int64_t decode = 128;
   std::string batch = "1,4,8";
@@ -46,7 +48,10 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("MODEL", options.model, "a model directory or .gguf (default: the shipped model)");
   flags.add("--shape", options.shape,
             "instead of MODEL: random weights of this published shape, as in R1-Distill-Qwen-1.5B");
-  flags.add("--format", options.format, "with --shape: f32, f16, bf16, q8_0 or q4_0 (default: bf16)");
+  flags.add("--format", options.format,
+            "with --shape: f32, f16, bf16, q8_0 or q4_0 (default: bf16); on a GPU also fp8, int8 or w4a16, which bf16 "
+            "weights are rounded to");
+  flags.add("--device", options.device, "auto, cpu or cuda (default: auto)");
   flags.add("--prefill", options.prefill, "prompt tokens (default: 512)");
   flags.add("--decode", options.decode, "decode steps (default: 128)");
   flags.add("--batch", options.batch, "numbers of sequences to decode at once (default: 1,4,8)");
@@ -97,12 +102,15 @@ int bench_url(Options& options) {
 }
 
 int bench_model(const Options& options) {
+  const bool rounds = options.format == "fp8" || options.format == "int8" || options.format == "w4a16";
   ModelBenchOptions bench = {.model = {},
                              .shape = options.shape,
-                             .format = options.format,
+                             .format = rounds ? "bf16" : options.format,
                              .prefill = options.prefill,
                              .decode = options.decode,
                              .batches = parse_sizes(options.batch),
+                             .device = options.device == "auto" ? (cuda_available() ? "cuda" : "cpu") : options.device,
+                             .weight_format = rounds ? options.format : "auto",
                              .threads = static_cast<int>(options.threads),
                              .isa = options.isa.empty() ? from_environment("COVE_ISA") : options.isa};
   if (options.shape.empty()) {
@@ -130,6 +138,10 @@ int run(int argc, const char* const* argv) {
   if (const auto code = flags.parse(argc, argv)) return *code;
   if (!options.model.empty() + !options.shape.empty() + !options.load.url.empty() > 1) {
     fail("bench", "give one of MODEL, --shape and --url");
+    return kWrongUsage;
+  }
+  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda") {
+    fail("bench", "--device is auto, cpu or cuda");
     return kWrongUsage;
   }
   if (options.threads < 0 || options.threads > 1024) {

@@ -57,7 +57,7 @@ void declare(Flags& flags, ChatFlags& wanted) {
   flags.add("--seed", wanted.seed, "the same seed gives the same answer; default: random");
   flags.add("--max-tokens", wanted.max_tokens, "tokens to generate at most; 0 = to the end of the context");
   flags.add("--context-max", wanted.context_max, "tokens of the whole conversation; 0 = the model's, at most 32768");
-  flags.add("--device", wanted.device, "auto or cpu");
+  flags.add("--device", wanted.device, "auto, cpu or cuda");
   flags.add("--threads", wanted.threads, "0 = one per physical core");
   flags.add_switch("--no-thinking", wanted.no_thinking,
                    "ask the template for an answer without reasoning, where it can");
@@ -99,8 +99,7 @@ Result<OpenedModel> open_model(const ChatFlags& flags) {
   OpenEngineOptions options{.model = path,
                             .name = "",
                             .key = std::move(key),
-                            .device = flags.device,
-                            .threads = static_cast<int>(flags.threads),
+                            .device = {.device = flags.device, .threads = static_cast<int>(flags.threads)},
                             .engine = {}};
   options.engine.sequences_max = 1;
   options.engine.batch_tokens_max = 512;

@@ -93,7 +93,7 @@ class Shelf {
     return Files(std::make_shared<engine::ModelFiles>(std::move(opened)));
   }
   Result<std::unique_ptr<LogitReader>> reader(Files files, int64_t positions_max) {
-    TRY_ASSIGN(auto backend, open_backend("auto", static_cast<int>(options_->threads)));
+    TRY_ASSIGN(auto backend, open_backend({.threads = static_cast<int>(options_->threads)}));
     return LogitReader::create(std::move(files), std::move(backend), positions_max);
   }
   Result<OpenedModel> engine(const fs::path& path) {
@@ -101,7 +101,7 @@ class Shelf {
     OpenEngineOptions open{.model = path,
                            .name = "",
                            .key = key,
-                           .threads = static_cast<int>(options_->threads),
+                           .device = {.threads = static_cast<int>(options_->threads)},
                            .engine = {.sequences_max = options_->answering.at_once}};
     return open_engine(open);
   }

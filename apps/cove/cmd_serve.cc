@@ -89,7 +89,13 @@ class Service {
     io_thread_ = std::thread([this] { server_->run(); });
     TRY_ASSIGN(const bool ready, load(signals));
     if (!ready) return {};
-    while (!signals.wait(milliseconds(1'000))) keep_up(signals);
+    while (!signals.wait(milliseconds(1'000))) {
+      keep_up(signals);
+      // Every request has been answered with an error by then; a fresh process can be ready sooner than this one.
+      if (model_.engine->health() == engine::Health::kFailed) {
+        return make_error(ErrorCode::kUnavailable, "the device failed (see engine.failed above); start again");
+      }
+    }
     drain(signals);
     return {};
   }

@@ -174,7 +174,7 @@ TEST_F(Encryption, weights_that_the_backend_copied_are_wiped) {
   options.sequences_max = 1;
   options.context_max = 256;
   options.kv_tokens_max = 256;
-  auto backend = open_backend("cpu", 1);
+  auto backend = open_backend({.device = "cpu", .threads = 1});
   const auto engine = engine::make_engine(engine::model_parts(files, ""), std::move(*backend), options);
   ASSERT_TRUE(engine) << engine.error().message;
   const auto is_zero = [&](const char* name) {

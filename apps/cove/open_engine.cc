@@ -7,6 +7,7 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "backends/cuda/cuda_backend.h"
+#include "base/log.h"
 #include "engine/loading/model_files.h"
 #include "engine/make_engine.h"
 
@@ -35,6 +36,14 @@ std::vector<fs::path> shipped_model_places() {
   return places;
 }
 
+Result<CudaWeightFormat> cuda_format(const std::string& name) {
+  if (name == "auto") return CudaWeightFormat::kAsStored;
+  if (name == "fp8") return CudaWeightFormat::kFp8;
+  if (name == "int8") return CudaWeightFormat::kInt8;
+  if (name == "w4a16") return CudaWeightFormat::kW4A16;
+  return invalid_argument(fmt::format("weight format '{}' does not exist; use auto, fp8, int8 or w4a16", name));
+}
+
 }  // namespace
 
 Result<fs::path> find_model(const std::optional<std::string>& wanted) {
@@ -56,14 +65,26 @@ Result<fs::path> find_model(const std::optional<std::string>& wanted) {
       fmt::format("no model given and the shipped one was not found (looked at {}): give --model PATH", looked_at));
 }
 
-Result<std::unique_ptr<Backend>> open_backend(const std::string& device, int threads) {
-  if (device == "cuda") return make_cuda_backend();
-  if (device == "auto" || device == "cpu") return make_cpu_backend({.threads = threads, .isa = ""});
-  return invalid_argument(fmt::format("device '{}' does not exist; use auto, cpu or cuda", device));
+Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options) {
+  const std::string& device = options.device;
+  if (device != "auto" && device != "cpu" && device != "cuda") {
+    return invalid_argument(fmt::format("device '{}' does not exist; use auto, cpu or cuda", device));
+  }
+  TRY_ASSIGN(const CudaWeightFormat format, cuda_format(options.weight_format));
+  if (device == "cuda" || (device == "auto" && cuda_available())) {
+    auto cuda = make_cuda_backend({.device = 0, .reproducible = options.reproducible, .format = format});
+    if (cuda || device == "cuda") return cuda;
+    log::warn("engine.gpu_not_used", {{"reason", cuda.error().message}, {"next", "set engine.device to cpu"}});
+  }
+  if (format != CudaWeightFormat::kAsStored) {
+    return make_error(ErrorCode::kUnsupported,
+                      fmt::format("rounding weights to {} needs the cuda backend", options.weight_format));
+  }
+  return make_cpu_backend({.threads = options.threads, .isa = ""});
 }
 
 Result<OpenedModel> open_engine(const OpenEngineOptions& options) {
-  TRY_ASSIGN(auto backend, open_backend(options.device, options.threads));
+  TRY_ASSIGN(auto backend, open_backend(options.device));
   TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(options.model, {.key = options.key}));
   const auto files = std::make_shared<const engine::ModelFiles>(std::move(opened));
   engine::ModelParts parts = engine::model_parts(files, options.name);

@@ -26,12 +26,18 @@ struct SamplingDefaults {
   double repetition_penalty = 1;
 };
 
+struct DeviceOptions {
+  std::string device = "auto";         // auto (the GPU when there is one that works), cpu, cuda
+  int threads = 0;                     // of the CPU backend; 0 = one per physical core
+  bool reproducible = false;           // of the CUDA backend; the CPU's always is
+  std::string weight_format = "auto";  // auto, or what the CUDA backend rounds weights to: fp8, int8, w4a16
+};
+
 struct OpenEngineOptions {
   std::filesystem::path model;                // a Hugging Face directory or a .gguf file, see find_model
   std::string name;                           // what clients call it; empty = the file's or directory's name
   std::optional<SealKey> key = std::nullopt;  // of an encrypted model, see model_key.h
-  std::string device = "auto";                // auto, cpu
-  int threads = 0;                            // of the CPU backend; 0 = one per physical core
+  DeviceOptions device;
   engine::EngineOptions engine;
 };
 
@@ -50,8 +56,8 @@ struct OpenedModel {
 // (<exe>/../../models/cove-mini), then /usr/share/cove/models/cove-mini. kNotFound lists where was looked.
 Result<std::filesystem::path> find_model(const std::optional<std::string>& wanted);
 
-// kInvalidArgument for a device that does not exist.
-Result<std::unique_ptr<Backend>> open_backend(const std::string& device, int threads);
+// kInvalidArgument for a device or format that does not exist; kUnsupported when it cannot be used here.
+Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options);
 
 // Reads, checks, plans memory, loads, starts. Takes seconds for large models. Errors name the file.
 Result<OpenedModel> open_engine(const OpenEngineOptions& options);

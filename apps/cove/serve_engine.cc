@@ -8,7 +8,9 @@ OpenEngineOptions engine_options(const Config& config, const std::filesystem::pa
   options.model = model;
   options.key = key;
   options.name = config.string("model.name");
-  options.device = config.string("engine.device");
+  options.device = {.device = config.string("engine.device"),
+                    .reproducible = config.boolean("engine.reproducible"),
+                    .weight_format = config.string("engine.weight_format")};
   options.engine.memory_fraction = config.number("engine.memory_fraction");
   options.engine.batch_window_ms = config.integer("engine.batch_window_ms");
   options.engine.batch_tokens_max = config.integer("engine.batch_tokens_max");

@@ -56,12 +56,12 @@ inline void check_attention(const BackendCase& backend, const AttentionCase& c) 
 
 TEST_P(BackendConformance, attention_matches_reference_for_every_head_dim) {
   for (const int64_t head_dim : {8, 16, 32, 64, 80, 96, 128}) {
-    check_attention(GetParam(), {.head_dim = head_dim});
+    check_attention(GetParam(), {.head_dim = head_dim, .cache = GetParam().caches.front()});
   }
 }
 
 TEST_P(BackendConformance, attention_matches_reference_for_every_cache_format_and_rope_style) {
-  for (const DType cache : {DType::kF32, DType::kF16, DType::kBF16}) {
+  for (const DType cache : GetParam().caches) {
     for (const bool qk_norm : {false, true}) {
       for (const bool interleaved : {false, true}) {
         check_attention(GetParam(), {.head_dim = 32, .cache = cache, .qk_norm = qk_norm, .interleaved = interleaved});
@@ -72,9 +72,12 @@ TEST_P(BackendConformance, attention_matches_reference_for_every_cache_format_an
 
 TEST_P(BackendConformance, attention_matches_reference_for_every_group_size_and_page_size) {
   for (const auto& [heads, kv_heads] : {std::pair<int64_t, int64_t>{1, 1}, {3, 3}, {6, 2}, {12, 2}, {8, 1}, {20, 1}}) {
-    check_attention(GetParam(), {.heads = heads, .kv_heads = kv_heads, .head_dim = 32});
+    const DType cache = GetParam().caches.front();
+    check_attention(GetParam(), {.heads = heads, .kv_heads = kv_heads, .head_dim = 32, .cache = cache});
   }
-  for (const int64_t page_tokens : {32, 64}) check_attention(GetParam(), {.head_dim = 16, .page_tokens = page_tokens});
+  for (const int64_t page_tokens : {32, 64}) {
+    check_attention(GetParam(), {.head_dim = 16, .cache = GetParam().caches.front(), .page_tokens = page_tokens});
+  }
 }
 
 // Rows [begin, begin + count) of a [T, width] array.
@@ -83,7 +86,8 @@ inline std::vector<float> rows_of(const std::vector<float>& values, int64_t widt
 }
 
 TEST_P(BackendConformance, attention_has_the_same_bits_whole_chunked_and_beside_other_sequences) {
-  for (const DType cache : {DType::kF32, DType::kBF16}) {
+  if (!GetParam().batch_invariant) GTEST_SKIP() << "not promised in this mode";
+  for (const DType cache : GetParam().caches) {
     const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 80, .cache = cache, .qk_norm = true};
     const int64_t out_width = c.heads * c.head_dim;
     const std::vector<float> qkv = random_values(61 * c.width(), 60);
@@ -113,7 +117,7 @@ TEST_P(BackendConformance, attention_has_the_same_bits_whole_chunked_and_beside_
 }
 
 TEST_P(BackendConformance, attention_ignores_what_lies_behind_a_sequences_end) {
-  const AttentionCase c = {.heads = 4, .kv_heads = 2, .head_dim = 32};
+  const AttentionCase c = {.heads = 4, .kv_heads = 2, .head_dim = 32, .cache = GetParam().caches.front()};
   AttentionRig clean(GetParam().make(), c);
   AttentionRig dirty(GetParam().make(), c);
   // Every page of the dirty cache first belongs to a sequence of NaNs.
@@ -128,7 +132,7 @@ TEST_P(BackendConformance, attention_ignores_what_lies_behind_a_sequences_end) {
 }
 
 TEST_P(BackendConformance, copy_page_moves_the_named_positions_of_every_layer) {
-  for (const DType cache : {DType::kF32, DType::kF16}) {
+  for (const DType cache : GetParam().caches) {
     const AttentionCase c = {.heads = 2, .kv_heads = 2, .head_dim = 48, .cache = cache, .page_tokens = 32};
     AttentionRig rig(GetParam().make(), c);
     const std::vector<float> history = random_values(27 * c.width(), 63);

@@ -21,6 +21,9 @@ struct BackendCase {
   std::string name;
   std::function<std::unique_ptr<Backend>()> make;
   std::function<Rounding(DType weights)> rounding;
+  std::vector<DType> caches = {DType::kF32, DType::kF16, DType::kBF16};  // formats of keys and values that it supports
+  // Whether a row has the same bits alone and in any batch. Backends that give this up do so as an option.
+  bool batch_invariant = true;
 };
 
 inline std::string case_name(const ::testing::TestParamInfo<BackendCase>& info) { return info.param.name; }

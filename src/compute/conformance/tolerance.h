@@ -19,6 +19,7 @@ enum class Rounding : uint8_t {
   kF32,
   kF16,         // 11 bits of significand
   kBF16,        // 8 bits
+  kBF16Both,    // 8 bits, and the weights too
   kInt8Blocks,  // int8 with one scale per 32 values
 };
 
@@ -35,12 +36,13 @@ inline double activation_variance(std::span<const float> x, std::span<const floa
     for (size_t k = begin; k < end; ++k) {
       double unit = 0;  // spacing of the rounded values
       if (rounding == Rounding::kInt8Blocks) unit = biggest / 127;
-      if (rounding == Rounding::kBF16) unit = std::fabs(static_cast<double>(x[k])) * 0x1p-7;
+      if (rounding == Rounding::kBF16 || rounding == Rounding::kBF16Both)
+        unit = std::fabs(static_cast<double>(x[k])) * 0x1p-7;
       if (rounding == Rounding::kF16) unit = std::fabs(static_cast<double>(x[k])) * 0x1p-10;
       variance += unit * unit / 12 * static_cast<double>(w[k]) * w[k];
     }
   }
-  return variance;
+  return rounding == Rounding::kBF16Both ? 2 * variance : variance;
 }
 
 inline double norm(std::span<const float> values) {

@@ -10,6 +10,7 @@
 #include "backends/cuda/emulator/emulated_device.h"
 #include "compute/conformance/attention_rig.h"
 #include "compute/conformance/linear_rig.h"
+#include "tensor/formats/float16.h"
 
 namespace cove::cuda {
 namespace {
