@@ -1,10 +1,10 @@
 // cove audit ACTION: the audit log from outside. Works on the files, also while `cove serve` writes them.
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 
 #include <fmt/format.h>
 
+#include "actions.h"
 #include "audit_commands.h"
 #include "audit_config.h"
 #include "base/file.h"
@@ -81,25 +81,7 @@ constexpr Command kActions[] = {
     {"replay", "run recorded requests again and compare", run_audit_replay},
 };
 
-void print_usage(std::FILE* out) {
-  fmt::print(out, "usage: cove audit ACTION [options]\n\n");
-  for (const Command& action : kActions) fmt::print(out, "  {:<10} {}\n", action.name, action.summary);
-  fmt::print(out, "\n'cove audit ACTION --help' tells more.\n");
-}
-
-int run(int argc, const char* const* argv) {
-  const char* wanted = argc > 1 ? argv[1] : "";
-  if (std::strcmp(wanted, "--help") == 0 || std::strcmp(wanted, "-h") == 0) {
-    print_usage(stdout);
-    return kDone;
-  }
-  for (const Command& action : kActions) {
-    if (std::strcmp(wanted, action.name) == 0) return action.run(argc - 1, argv + 1);
-  }
-  if (argc > 1) fmt::print(stderr, "cove audit: there is no action '{}'\n\n", wanted);
-  print_usage(stderr);
-  return kWrongUsage;
-}
+int run(int argc, const char* const* argv) { return run_action("audit", kActions, argc, argv); }
 
 }  // namespace
 

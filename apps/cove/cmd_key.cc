@@ -9,6 +9,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "actions.h"
 #include "base/json.h"
 #include "commands.h"
 #include "model_key.h"
@@ -75,25 +76,7 @@ constexpr Command kActions[] = {
     {"id", "the name of a key, as messages call it", run_id},
 };
 
-void print_usage(std::FILE* out) {
-  fmt::print(out, "usage: cove key ACTION [options]\n\n");
-  for (const Command& action : kActions) fmt::print(out, "  {:<10} {}\n", action.name, action.summary);
-  fmt::print(out, "\n'cove key ACTION --help' tells more.\n");
-}
-
-int run(int argc, const char* const* argv) {
-  const char* wanted = argc > 1 ? argv[1] : "";
-  if (std::strcmp(wanted, "--help") == 0 || std::strcmp(wanted, "-h") == 0) {
-    print_usage(stdout);
-    return kDone;
-  }
-  for (const Command& action : kActions) {
-    if (std::strcmp(wanted, action.name) == 0) return action.run(argc - 1, argv + 1);
-  }
-  if (argc > 1) fmt::print(stderr, "cove key: there is no action '{}'\n\n", wanted);
-  print_usage(stderr);
-  return kWrongUsage;
-}
+int run(int argc, const char* const* argv) { return run_action("key", kActions, argc, argv); }
 
 }  // namespace
 

@@ -3,13 +3,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
-#include <cstring>
 #include <thread>
 
 #include <fmt/format.h>
 #include <boost/json/array.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "actions.h"
 #include "commands.h"
 #include "engine/loading/verify.h"
 #include "model_key.h"
@@ -233,25 +233,7 @@ constexpr Command kActions[] = {
     {"random", "make a model with random weights", run_random},
 };
 
-void print_usage(std::FILE* out) {
-  fmt::print(out, "usage: cove model ACTION [options]\n\n");
-  for (const Command& action : kActions) fmt::print(out, "  {:<10} {}\n", action.name, action.summary);
-  fmt::print(out, "\n'cove model ACTION --help' tells more.\n");
-}
-
-int run(int argc, const char* const* argv) {
-  const char* wanted = argc > 1 ? argv[1] : "";
-  if (std::strcmp(wanted, "--help") == 0 || std::strcmp(wanted, "-h") == 0) {
-    print_usage(stdout);
-    return kDone;
-  }
-  for (const Command& action : kActions) {
-    if (std::strcmp(wanted, action.name) == 0) return action.run(argc - 1, argv + 1);
-  }
-  if (argc > 1) fmt::print(stderr, "cove model: there is no action '{}'\n\n", wanted);
-  print_usage(stderr);
-  return kWrongUsage;
-}
+int run(int argc, const char* const* argv) { return run_action("model", kActions, argc, argv); }
 
 }  // namespace
 
