@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "command_testing.h"
 #include "commands.h"
 #include "engine/loading/model_files.h"
 #include "engine/make_engine.h"
@@ -22,25 +23,6 @@ namespace cove::app {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Ran {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-Ran run_command(const Command& command, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), command.name);
-  std::vector<const char*> pointers;
-  for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  Ran ran;
-  ran.exit_code = command.run(static_cast<int>(pointers.size()), pointers.data());
-  ran.err = ::testing::internal::GetCapturedStderr();
-  ran.out = ::testing::internal::GetCapturedStdout();
-  return ran;
-}
 
 class Encryption : public ::testing::Test {
  protected:

@@ -9,6 +9,7 @@
 
 #include "backends/cpu/cpu_backend.h"
 #include "base/json.h"
+#include "command_testing.h"
 #include "commands.h"
 #include "eval_tasks.h"
 #include "eval_text.h"
@@ -20,25 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int64_t kPositionsMax = 300;
-
-struct Ran {
-  int exit_code = 0;
-  std::string out;
-  std::string err;
-};
-
-Ran run_command(const Command& command, std::vector<std::string> arguments) {
-  arguments.insert(arguments.begin(), command.name);
-  std::vector<const char*> pointers;
-  for (const std::string& argument : arguments) pointers.push_back(argument.c_str());
-  ::testing::internal::CaptureStdout();
-  ::testing::internal::CaptureStderr();
-  Ran ran;
-  ran.exit_code = command.run(static_cast<int>(pointers.size()), pointers.data());
-  ran.err = ::testing::internal::GetCapturedStderr();
-  ran.out = ::testing::internal::GetCapturedStdout();
-  return ran;
-}
 
 std::string shipped_model() { return (fs::path(COVE_SOURCE_DIR) / "models" / "cove-mini").string(); }
 
