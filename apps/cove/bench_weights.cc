@@ -49,8 +49,10 @@ class RandomTensors {
     if (!shape) return {};
     const DType dtype = shape->rank == 1 ? DType::kF32 : format_;
     std::vector<std::byte>& bytes = tensors_[std::string(name)];
+    const auto wanted = static_cast<size_t>(dtype_bytes(dtype, shape->elements()));
+    if (bytes.empty() && shape->rank > 1) bytes = take_released(wanted);
     if (bytes.empty()) {
-      bytes.resize(static_cast<size_t>(dtype_bytes(dtype, shape->elements())));
+      bytes.resize(wanted);
       if (dtype == DType::kF32 && shape->rank == 1) {
         std::fill_n(reinterpret_cast<float*>(bytes.data()), shape->elements(), 1.0F);
       } else {
@@ -62,7 +64,25 @@ class RandomTensors {
     return {.data = bytes.data(), .dtype = dtype, .shape = *shape};
   }
 
+  // The backend has a copy of its own.
+  void release(std::string_view name) {
+    const auto found = tensors_.find(std::string(name));
+    if (found == tensors_.end()) return;
+    released_.push_back(std::move(found->second));
+    tensors_.erase(found);
+  }
+
  private:
+  // All matrices begin alike, so that the memory of one serves the next as it is. Empty: none is large enough.
+  std::vector<std::byte> take_released(size_t wanted) {
+    const auto found = std::find_if(released_.begin(), released_.end(),
+                                    [&](const std::vector<std::byte>& bytes) { return bytes.size() >= wanted; });
+    if (found == released_.end()) return {};
+    std::vector<std::byte> bytes = std::move(*found);
+    released_.erase(found);
+    return bytes;
+  }
+
   std::optional<Shape> shape_of(std::string_view name) const {
     const LayerSpec& layer = spec_.layers.front();
     const int64_t q = layer.heads * layer.head_dim;
@@ -84,6 +104,7 @@ class RandomTensors {
   DType format_;
   std::vector<std::byte> pattern_;
   std::map<std::string, std::vector<std::byte>> tensors_;
+  std::vector<std::vector<std::byte>> released_;
 };
 
 std::string shape_names() {
@@ -109,7 +130,7 @@ Result<BenchWeights> open_bench_weights(const std::filesystem::path& path, const
                       .keep = files};
 }
 
-Result<BenchWeights> random_bench_weights(std::string_view name, std::string_view format) {
+Result<BenchWeights> random_bench_weights(std::string_view name, std::string_view format, HostUse host_use) {
   const std::vector<ModelShape>& models = known_models();
   const auto shape =
       std::find_if(models.begin(), models.end(), [&](const ModelShape& s) { return s.served && s.name == name; });
@@ -125,7 +146,7 @@ Result<BenchWeights> random_bench_weights(std::string_view name, std::string_vie
                         static_cast<double>(dtype_info(*dtype).block_elements) *
                         (dtype_info(*dtype).block_elements > 1 ? 2.1 : 1.1);
   const int64_t available = machine::probe_memory().available_bytes;
-  if (needed > static_cast<double>(available)) {
+  if (host_use == HostUse::kAllTensors && needed > static_cast<double>(available)) {
     return make_error(
         ErrorCode::kFailedPrecondition,
         fmt::format(
@@ -139,6 +160,7 @@ Result<BenchWeights> random_bench_weights(std::string_view name, std::string_vie
                       .format = std::string(format),
                       .bytes = 0,
                       .tensors = [tensors](std::string_view tensor) { return tensors->find(tensor); },
+                      .release = [tensors](std::string_view tensor) { tensors->release(tensor); },
                       .keep = tensors};
 }
 

@@ -28,8 +28,14 @@ struct BenchWeights {
 
 Result<BenchWeights> open_bench_weights(const std::filesystem::path& path, const std::optional<SealKey>& key);
 
+// How much of random weights the host holds at once.
+enum class HostUse : uint8_t {
+  kAllTensors,  // the backend may borrow them; refused when memory is short
+  kFewTensors,  // the backend copies them to a device and releases each
+};
+
 // Random normal values of deviation 0.02 in `format` (f32, f16, bf16, q8_0, q4_0). kNotFound lists the shapes there
 // are.
-Result<BenchWeights> random_bench_weights(std::string_view shape, std::string_view format);
+Result<BenchWeights> random_bench_weights(std::string_view shape, std::string_view format, HostUse host_use);
 
 }  // namespace cove::app
