@@ -1,7 +1,7 @@
 // Checks and measures every kernel of src/backends/cuda/hopper on a GPU of compute capability 9.0. Stand-alone: needs
 // no test framework. tests/gpu/hopper_check.sh builds and runs it.
 //
-//   hopper_check [--seed N] [--no-speeds] [--trace] [quantize] [gemm] [attention]     (no name: all)
+//   hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]     (no name: all)
 //
 // Exit status: 0 when every check passed, 1 when one failed, 77 when there is no such GPU.
 
@@ -40,6 +40,8 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       options.seed = std::strtoull(words[++i], nullptr, 10);
     } else if (word == "--no-speeds") {
       options.speeds = false;
+    } else if (word == "--only-speeds") {
+      options.checks = false;
     } else if (word == "--trace") {
       trace = true;
     } else if (word == "quantize" || word == "gemm" || word == "attention") {
@@ -48,14 +50,14 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       wanted.gemm |= word == "gemm";
       wanted.attention |= word == "attention";
     } else {
-      std::fprintf(stderr, "usage: hopper_check [--seed N] [--no-speeds] [--trace] [quantize] [gemm] [attention]\n");
+      std::fprintf(stderr, "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]\n");
       return false;
     }
   }
   return true;
 }
 
-void run(const Options& options, const Wanted& wanted) {
+void run_checks(const Options& options, const Wanted& wanted) {
   if (wanted.all || wanted.quantize) check_quantize(options);
   if (wanted.all || wanted.gemm) {
     check_gemm(options);
@@ -64,6 +66,10 @@ void run(const Options& options, const Wanted& wanted) {
   if (wanted.all || wanted.attention) check_attention(options);
   std::printf("%d checks, %d failed\n", checks, failures);
   std::fflush(stdout);
+}
+
+void run(const Options& options, const Wanted& wanted) {
+  if (options.checks) run_checks(options, wanted);
   if (!options.speeds) return;
   if (wanted.all || wanted.gemm) measure_gemm(options);
   if (wanted.all || wanted.attention) measure_attention(options);

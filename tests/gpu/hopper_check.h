@@ -13,6 +13,7 @@ struct Ceilings {  // of the machine, measured: docs/performance.md
 
 struct Options {
   uint64_t seed = 1;
+  bool checks = true;
   bool speeds = true;
   int multiprocessors = 0;
   Ceilings ceilings{};
