@@ -1,5 +1,6 @@
 #include "backends/cuda/emulator/block.h"
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <memory>
@@ -150,8 +151,8 @@ void set_up(const Launch& launch, const std::function<void()>& kernel) {
 }
 
 void begin_threads(const Launch& launch, const Index3& block) {
-  std::memset(the_block.dynamic_memory.data(), 0xff, the_block.dynamic_memory.size());
-  std::memset(the_block.static_memory.data(), 0xff, the_block.static_memory.size());
+  std::ranges::fill(the_block.dynamic_memory, std::byte{0xff});
+  std::ranges::fill(the_block.static_memory, std::byte{0xff});
   for (unsigned i = 0; i < the_block.thread_count; ++i) {
     Thread& thread = the_block.threads[i];
     if (thread.fiber == nullptr) thread.fiber = std::make_unique<Fiber>(kStackBytes);

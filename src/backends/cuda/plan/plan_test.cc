@@ -66,7 +66,9 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
     }
     EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; }));
     for (const AttentionTile& tile : work.plan.tiles) EXPECT_LE(tile.tokens * 7, kTileRows);
-    if (prefill > 0) EXPECT_EQ(work.plan.tiles.size(), 1U);
+    if (prefill > 0) {
+      EXPECT_EQ(work.plan.tiles.size(), 1U);
+    }
   }
 }
 
