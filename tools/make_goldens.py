@@ -61,7 +61,8 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 
-# name -> model type, its own settings, rope (theta apart), dtype of the files, size of a shard (None: one file)
+# name -> model type, its own settings, rope (theta apart), dtype of the files, size of a shard (None: one file). Others may
+# be given for larger models (tools/gpu_oracle.py does): hidden, vocab, context, spread.
 MODELS = {
     "qwen2_untied": dict(
         type="qwen2", heads=4, kv=2, ffn=96, layers=2, tied=False, theta=1000000.0, rope=PLAIN, shard="200KB"),
@@ -76,6 +77,7 @@ MODELS = {
 }
 HIDDEN = 64
 CONTEXT = 512
+SPREAD = 0.16  # deviation of a matrix' values when hidden is 64; falls with the root of hidden
 PROMPT_LENGTHS = [1, 7, 40, 150]  # 150 is beyond llama3's original context
 
 
@@ -144,8 +146,9 @@ def write_tokenizer(directory):
 def make_config(model):
     ids = token_ids()
     settings = dict(
-        vocab_size=VOCAB, hidden_size=HIDDEN, intermediate_size=model["ffn"], num_hidden_layers=model["layers"],
-        num_attention_heads=model["heads"], num_key_value_heads=model["kv"], max_position_embeddings=CONTEXT,
+        vocab_size=model.get("vocab", VOCAB), hidden_size=model.get("hidden", HIDDEN),
+        intermediate_size=model["ffn"], num_hidden_layers=model["layers"], num_attention_heads=model["heads"],
+        num_key_value_heads=model["kv"], max_position_embeddings=model.get("context", CONTEXT),
         rms_norm_eps=1e-5 if model["type"] == "llama" else 1e-6, tie_word_embeddings=model["tied"],
         bos_token_id=ids["<|begin|>"], eos_token_id=ids["<|end|>"])
     if "head_dim" in model:
@@ -170,8 +173,9 @@ def random_tensor(name, shape):
     return torch.randn(tuple(shape), generator=generator, dtype=torch.float32)
 
 
-def fill(model_name, network):
+def fill(model_name, model, network):
     """Spread weights: attention scores of order 1, logits with a standard deviation of about 2.5."""
+    scale = math.sqrt(HIDDEN / model.get("hidden", HIDDEN))
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             noise = random_tensor(f"{model_name}/{name}", parameter.shape)
@@ -180,15 +184,15 @@ def fill(model_name, network):
             elif name.endswith(".bias"):
                 value = 0.3 * noise
             elif "embed_tokens" in name or "lm_head" in name:
-                value = 0.3 * noise
+                value = 0.3 * scale * noise
             else:
-                value = 0.16 * noise
+                value = model.get("spread", SPREAD) * scale * noise
             parameter.copy_(value)
 
 
 def expected_inv_freq(model):
     """The same frequencies from the published formulas, so that a misread configuration is noticed here."""
-    head_dim = model.get("head_dim", HIDDEN // model["heads"])
+    head_dim = model.get("head_dim", model.get("hidden", HIDDEN) // model["heads"])
     frequencies = [model["theta"] ** (-2.0 * i / head_dim) for i in range(head_dim // 2)]
     rope = model["rope"]
     if rope["rope_type"] == "default":
@@ -266,7 +270,7 @@ def make_prompt(name, network, length):
 def save_model(name, model, directory):
     config, network_class, settings = make_config(model)
     network = network_class(config).eval()
-    fill(name, network)
+    fill(name, model, network)
     network = network.to(getattr(torch, model.get("dtype", "float32")))
     shard = model.get("shard")
     if shard:

@@ -10,7 +10,9 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
+#include "eval_logits.h"
 #include "eval_report.h"
+#include "json_lines.h"
 #include "logit_reader.h"
 #include "model_key.h"
 #include "open_engine.h"
@@ -24,12 +26,17 @@ using Clock = std::chrono::steady_clock;
 
 constexpr const char* kName = "eval";
 constexpr int64_t kWindowDefault = 512;
+constexpr int64_t kLogitChunkDefault = 2048;  // a step of the engine has as many tokens at most
 
 struct Options {
   std::string model;
   std::optional<std::string> against;
   std::optional<std::string> text;
   std::optional<std::string> tasks;
+  std::optional<std::string> logits;
+  std::string device = "auto";
+  std::string weight_format = "auto";
+  int64_t chunk = kLogitChunkDefault;
   std::string key_file;
   int64_t context = 0;
   int64_t stride = 0;
@@ -56,17 +63,30 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("--temperature", options.answering.temperature, "with --tasks (default: 0, greedy)");
   flags.add("--top-p", options.answering.top_p, "with --tasks and a temperature (default: 1)");
   flags.add("--wrong", options.wrong, "with --tasks: print the first N wrong answers to standard error");
+  flags.add("--logits", options.logits,
+            "token ids, one JSON object a line: {\"ids\", \"positions\", \"greedy\" or \"follow\"}; prints the logits");
+  flags.add("--chunk", options.chunk, "with --logits: prompt tokens computed at once (default: 2048)");
+  flags.add("--device", options.device, "auto, cpu or cuda (default: auto)");
+  flags.add("--format", options.weight_format,
+            "on a GPU: what MODEL's weights are rounded to, fp8, int8 or w4a16 (default: auto, not at all); those of "
+            "--against stay as they are");
   flags.add("--threads", options.threads, "threads (default: one per physical core)");
   add_key_flag(flags, options.key_file);
   flags.add_switch("--json", options.json, "one JSON object instead of tables");
   flags.footer(
       "Examples:\n  cove eval models/cove-mini\n  cove eval models/cove-mini --text README.md\n"
+      "  cove eval --device cuda --format w4a16 --against models/cove-mini --text README.md models/cove-mini\n"
       "  cove eval small-q8_0.gguf --against models/cove-mini --text README.md");
 }
 
 Status check_ranges(const Options& options) {
+  if (options.logits && (options.text || options.tasks || options.against))
+    return invalid_argument("--logits goes without --text, --tasks and --against");
+  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda")
+    return invalid_argument("--device is auto, cpu or cuda");
   if (options.context != 0 && options.context < 2) return invalid_argument("--context must be at least 2");
   if (options.stride < 0) return invalid_argument("--stride must be at least 1");
+  if (options.chunk < 1 || options.chunk > 65536) return invalid_argument("--chunk is 1 to 65536");
   if (options.limit < 0 || options.wrong < 0) return invalid_argument("--limit and --wrong must not be negative");
   if (options.threads < 0 || options.threads > 1024) return invalid_argument("--threads is 0 (automatic) to 1024");
   const TaskOptions& answering = options.answering;
@@ -82,6 +102,8 @@ double seconds_since(Clock::time_point begin) { return std::chrono::duration<dou
 
 using Files = std::shared_ptr<const engine::ModelFiles>;
 
+enum class Role : uint8_t { kModel, kAgainst };
+
 // Opens models, asking for the key of encrypted ones once.
 class Shelf {
  public:
@@ -92,21 +114,27 @@ class Shelf {
     TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(path, {.key = key}));
     return Files(std::make_shared<engine::ModelFiles>(std::move(opened)));
   }
-  Result<std::unique_ptr<LogitReader>> reader(Files files, int64_t positions_max) {
-    TRY_ASSIGN(auto backend, open_backend({.threads = static_cast<int>(options_->threads)}));
-    return LogitReader::create(std::move(files), std::move(backend), positions_max);
+  Result<std::unique_ptr<LogitReader>> reader(Files files, Role role, const LogitReader::Sizes& sizes) {
+    TRY_ASSIGN(auto backend, open_backend(device(role)));
+    return LogitReader::create(std::move(files), std::move(backend), sizes);
   }
-  Result<OpenedModel> engine(const fs::path& path) {
+  Result<OpenedModel> engine(const fs::path& path, Role role) {
     TRY_ASSIGN(const std::optional<SealKey> key, keys_.key_of(path));
     OpenEngineOptions open{.model = path,
                            .name = "",
                            .key = key,
-                           .device = {.threads = static_cast<int>(options_->threads)},
+                           .device = device(role),
                            .engine = {.sequences_max = options_->answering.at_once}};
     return open_engine(open);
   }
 
  private:
+  DeviceOptions device(Role role) const {
+    return {.device = options_->device,
+            .threads = static_cast<int>(options_->threads),
+            .weight_format = role == Role::kModel ? options_->weight_format : "auto"};
+  }
+
   const Options* options_;
   ModelKeys keys_;
 };
@@ -151,9 +179,9 @@ Result<TextReport> eval_text(Shelf& shelf, const Options& options, const Files& 
   std::unique_ptr<LogitReader> reference;
   if (against != nullptr) {
     TRY(check_same_tokens(*model, *against, text, *ids));
-    TRY_ASSIGN(reference, shelf.reader(against, report.options.window));
+    TRY_ASSIGN(reference, shelf.reader(against, Role::kAgainst, {.positions_max = report.options.window}));
   }
-  TRY_ASSIGN(const auto reader, shelf.reader(model, report.options.window));
+  TRY_ASSIGN(const auto reader, shelf.reader(model, Role::kModel, {.positions_max = report.options.window}));
   Progress progress("reading " + *options.text, ids->size(), Progress::Unit::kItems);
   const auto begin = Clock::now();
   auto score = score_text(*reader, reference.get(), *ids, report.options,
@@ -180,8 +208,13 @@ struct Answered {
   double seconds = 0;
 };
 
-Result<Answered> answer_with(Shelf& shelf, const Options& options, const fs::path& model, const fs::path& file) {
-  TRY_ASSIGN(const OpenedModel opened, shelf.engine(model));
+struct Candidate {
+  Role role;
+  fs::path model;
+};
+
+Result<Answered> answer_with(Shelf& shelf, const Options& options, const Candidate& candidate, const fs::path& file) {
+  TRY_ASSIGN(const OpenedModel opened, shelf.engine(candidate.model, candidate.role));
   Answered out;
   TRY_ASSIGN(out.tasks, read_tasks(file, opened, options.limit));
   Progress progress("answering " + file.string(), out.tasks.size(), Progress::Unit::kItems);
@@ -199,7 +232,7 @@ double same_share(const std::vector<TaskAnswer>& a, const std::vector<TaskAnswer
 }
 
 Result<TaskReport> eval_tasks(Shelf& shelf, const Options& options, const fs::path& model, const fs::path& file) {
-  TRY_ASSIGN(const Answered answered, answer_with(shelf, options, model, file));
+  TRY_ASSIGN(const Answered answered, answer_with(shelf, options, {Role::kModel, model}, file));
   print_wrong(answered.tasks, answered.answers, options.wrong);
   TaskReport report{.file = file.string(),
                     .options = options.answering,
@@ -209,7 +242,7 @@ Result<TaskReport> eval_tasks(Shelf& shelf, const Options& options, const fs::pa
                     .seconds = answered.seconds};
   for (const TaskAnswer& answer : answered.answers) report.tokens += answer.tokens;
   if (!options.against) return report;
-  TRY_ASSIGN(const Answered reference, answer_with(shelf, options, *options.against, file));
+  TRY_ASSIGN(const Answered reference, answer_with(shelf, options, {Role::kAgainst, *options.against}, file));
   report.against_rows = tally(reference.tasks, reference.answers);
   report.same_answer_share = same_share(answered.answers, reference.answers);
   return report;
@@ -244,6 +277,30 @@ Result<EvalReport> evaluate(const Options& options, const fs::path& model, const
   return report;
 }
 
+// One line of standard output for each line of the file, as soon as it is computed.
+Status print_logits(const Options& options, const fs::path& model) {
+  Shelf shelf(options);
+  TRY_ASSIGN(const Files files, shelf.files(model));
+  TRY_ASSIGN(const std::string lines, read_file(*options.logits));
+  const LogitBounds bounds{.vocab = files->spec.vocab, .context_max = files->spec.context_max};
+  auto requests = parse_logit_requests(lines, bounds);
+  if (!requests) return with_context(requests.error(), *options.logits);
+  LogitReader::Sizes sizes;
+  int64_t prompt = 1;
+  for (const LogitRequest& request : *requests) {
+    const auto length = static_cast<int64_t>(request.ids.size());
+    prompt = std::max(prompt, length);
+    sizes.positions_max = std::max(sizes.positions_max, length + request.steps());
+  }
+  sizes.chunk_tokens = std::min(options.chunk, prompt);
+  TRY_ASSIGN(const auto reader, shelf.reader(files, Role::kModel, sizes));
+  for (const LogitRequest& request : *requests) {
+    TRY_ASSIGN(const std::string answer, answer_logits(*reader, request));
+    fmt::print("{}\n", answer);
+  }
+  return {};
+}
+
 int wrong_usage(const std::string& message) {
   fail(kName, message);
   return kWrongUsage;
@@ -258,6 +315,10 @@ int run(int argc, const char* const* argv) {
   log::configure(log::Level::kWarn, log::Style::kText);
   const auto model = find_model(options.model.empty() ? std::nullopt : std::optional<std::string>(options.model));
   if (!model) return fail(kName, model.error().message);
+  if (options.logits) {
+    const Status printed = print_logits(options, *model);
+    return printed ? finish_output(kName, kDone) : fail(kName, printed.error().message);
+  }
   const std::optional<fs::path> tasks = tasks_file(options, *model);
   if (!options.text && !tasks) {
     return wrong_usage(fmt::format("give --text, --tasks or both ({} has no tasks.jsonl of its own)", model->string()));
@@ -265,8 +326,7 @@ int run(int argc, const char* const* argv) {
   const Result<EvalReport> report = evaluate(options, *model, tasks);
   if (!report) return fail(kName, report.error().message);
   fmt::print("{}\n", options.json ? report_json(*report) : report_text(*report));
-  if (std::fflush(stdout) != 0) return fail(kName, "cannot write to standard output");
-  return kDone;
+  return finish_output(kName, kDone);
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "json_lines.h"
 #include "text/chat/prompt_bos.h"
 #include "text/chat/reasoning_parser.h"
 
@@ -74,27 +75,11 @@ Result<EvalTask> task_of(std::string_view text, const OpenedModel& model) {
   return task;
 }
 
-struct Line {
-  std::string_view text;
-  size_t number;  // from 1
-};
-
-std::vector<Line> lines_of(std::string_view content) {
-  std::vector<Line> lines;
-  for (size_t begin = 0, number = 1; begin < content.size(); ++number) {
-    const size_t end = std::min(content.find('\n', begin), content.size());
-    const std::string_view text = content.substr(begin, end - begin);
-    if (text.find_first_not_of(" \t\r") != std::string_view::npos) lines.push_back({text, number});
-    begin = end + 1;
-  }
-  return lines;
-}
-
 // `limit` of them, spread evenly: files hold one task after the other.
-std::vector<Line> spread(const std::vector<Line>& lines, int64_t limit) {
+std::vector<NumberedLine> spread(const std::vector<NumberedLine>& lines, int64_t limit) {
   const auto wanted = static_cast<size_t>(limit);
   if (limit <= 0 || wanted >= lines.size()) return lines;
-  std::vector<Line> out;
+  std::vector<NumberedLine> out;
   for (size_t i = 0; i < wanted; ++i) out.push_back(lines[i * lines.size() / wanted]);
   return out;
 }
@@ -184,7 +169,7 @@ Error refused(const Error& error, const EvalTask& task, size_t index) {
 Result<std::vector<EvalTask>> read_tasks(const std::filesystem::path& path, const OpenedModel& model, int64_t limit) {
   TRY_ASSIGN(const std::string content, read_file(path));
   std::vector<EvalTask> tasks;
-  for (const Line& line : spread(lines_of(content), limit)) {
+  for (const NumberedLine& line : spread(numbered_lines(content), limit)) {
     auto task = task_of(line.text, model);
     if (!task) return with_context(task.error(), fmt::format("{} line {}", path.string(), line.number));
     tasks.push_back(std::move(*task));

@@ -5,9 +5,10 @@
 
 #include <gtest/gtest.h>
 #include <unistd.h>
-#include <boost/json/array.hpp>
+#include <boost/json.hpp>
 
 #include "backends/cpu/cpu_backend.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "command_testing.h"
 #include "commands.h"
@@ -45,8 +46,9 @@ class Eval : public ::testing::Test {
   static std::unique_ptr<LogitReader> reader(const std::string& path) {
     auto files = engine::open_model_files(path);
     EXPECT_TRUE(files) << files.error().message;
-    auto made = LogitReader::create(std::make_shared<engine::ModelFiles>(std::move(*files)),
-                                    std::move(*make_cpu_backend({.threads = 1, .isa = ""})), kPositionsMax);
+    auto made =
+        LogitReader::create(std::make_shared<engine::ModelFiles>(std::move(*files)),
+                            std::move(*make_cpu_backend({.threads = 1, .isa = ""})), {.positions_max = kPositionsMax});
     EXPECT_TRUE(made) << made.error().message;
     return std::move(*made);
   }
@@ -251,6 +253,76 @@ TEST_F(Eval, wrong_arguments_and_bad_files_are_refused) {
   EXPECT_NE(err({model, "--text", text, "--context", "1000000"}).find("more than the model's"), std::string::npos);
   EXPECT_NE(err({model, "--text", text, "--context", "8", "--stride", "8"}).find("--stride 8"), std::string::npos);
   EXPECT_NE(err({model, "--against", shipped_model(), "--text", text}).find("cannot be compared"), std::string::npos);
+}
+
+// What the oracle's goldens hold, of the prompt as a whole, cut into pieces, and token by token.
+TEST_F(Eval, logits_are_those_of_transformers) {
+  const fs::path golden = fs::path(COVE_SOURCE_DIR) / "tests" / "golden" / "models" / "qwen3";
+  const auto text = read_file(golden / "golden.json");
+  ASSERT_TRUE(text);
+  const auto wanted = parse_json(*text);
+  ASSERT_TRUE(wanted);
+  const json::value& prompt = wanted->at("prompts").as_array().back();
+  const json::object request = {{"ids", prompt.at("ids")}, {"positions", prompt.at("positions")}, {"greedy", 64}};
+  const std::string lines = write("requests.jsonl", json::serialize(request) + "\n");
+  for (const char* chunk : {"2048", "37", "1"}) {
+    const Ran ran = run_command(kEval, {golden.string(), "--logits", lines, "--device", "cpu", "--chunk", chunk});
+    ASSERT_EQ(ran.exit_code, kDone) << ran.err;
+    const auto got = parse_json(ran.out);
+    ASSERT_TRUE(got) << ran.out;
+    EXPECT_EQ(got->at("greedy"), prompt.at("greedy"));
+    EXPECT_EQ(got->at("gaps").as_array().size(), 64U);
+    const auto near = [](const json::value& a, const json::value& b) {
+      const auto x = json::value_to<std::vector<double>>(a), y = json::value_to<std::vector<double>>(b);
+      ASSERT_EQ(x.size(), y.size());
+      for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], y[i], 1e-3);
+    };
+    ASSERT_EQ(got->at("logits").as_array().size(), prompt.at("logits").as_array().size());
+    for (size_t i = 0; i < prompt.at("logits").as_array().size(); ++i)
+      near(got->at("logits").as_array()[i], prompt.at("logits").as_array()[i]);
+    near(got->at("last"), prompt.at("logits_after_greedy"));
+  }
+}
+
+TEST_F(Eval, logits_after_given_tokens_are_those_of_a_longer_prompt) {
+  const std::string lines = write("requests.jsonl", R"({"ids":[5,6,7,8,9]})"
+                                                    "\n\n"
+                                                    R"({"ids":[5,6,7],"positions":[],"follow":[8,9]})");
+  const Ran ran = run_command(kEval, {random_model("f32"), "--logits", lines, "--device", "cpu"});
+  ASSERT_EQ(ran.exit_code, kDone) << ran.err;
+  const size_t end = ran.out.find('\n');
+  const auto whole = parse_json(ran.out.substr(0, end)), stepwise = parse_json(ran.out.substr(end + 1));
+  ASSERT_TRUE(whole && stepwise) << ran.out;
+  EXPECT_EQ(whole->at("logits").as_array()[0], stepwise->at("last"));
+  EXPECT_EQ(stepwise->at("logits").as_array().size(), 0U);
+  EXPECT_EQ(stepwise->at("greedy").as_array().size(), 2U);
+  EXPECT_EQ(whole->as_object().if_contains("greedy"), nullptr);
+}
+
+TEST_F(Eval, bad_requests_for_logits_are_refused_with_their_line) {
+  const std::string model = random_model("f32");
+  const auto refused = [&](const std::string& line) {
+    const Ran ran = run_command(kEval, {model, "--logits", write("bad.jsonl", "{\"ids\":[1]}\n" + line + "\n")});
+    EXPECT_EQ(ran.exit_code, kCouldNot) << line;
+    EXPECT_EQ(ran.out, "") << line;
+    EXPECT_NE(ran.err.find("bad.jsonl: line 2"), std::string::npos) << ran.err;
+    return ran.err;
+  };
+  EXPECT_NE(refused("[1]").find("JSON object"), std::string::npos);
+  EXPECT_NE(refused("{}").find("at least one token"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":7})").find("array of integers"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1,99999999]})").find("\"ids\" must hold integers from 0"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[-1]})").find("\"ids\""), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1,2],"positions":[2]})").find("position 2"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1,2],"positions":[1,0]})").find("ascend"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1],"greedy":9223372036854775807})").find("context"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1],"greedy":1,"follow":[2]})").find("not both"), std::string::npos);
+  EXPECT_NE(refused(R"({"ids":[1],"steps":1})").find("\"steps\" is not known"), std::string::npos);
+  const std::string good = write("good.jsonl", R"({"ids":[1]})");
+  EXPECT_EQ(run_command(kEval, {model, "--logits", good, "--text", good}).exit_code, kWrongUsage);
+  EXPECT_EQ(run_command(kEval, {model, "--logits", good, "--chunk", "0"}).exit_code, kWrongUsage);
+  EXPECT_EQ(run_command(kEval, {model, "--logits", good, "--device", "tpu"}).exit_code, kWrongUsage);
+  EXPECT_EQ(run_command(kEval, {model, "--logits", write("empty.jsonl", "\n")}).exit_code, kCouldNot);
 }
 
 TEST_F(Eval, reads_encrypted_models) {

@@ -59,7 +59,7 @@ class Tally {
     TRY(start(*model_, ids.first(begin)));
     if (against_ != nullptr) TRY(start(*against_, ids.first(begin)));
     for (size_t at = begin; at + 1 < ids.size();) {
-      const size_t count = std::min(ids.size() - 1 - at, static_cast<size_t>(LogitReader::kChunkTokens));
+      const size_t count = std::min(ids.size() - 1 - at, static_cast<size_t>(LogitReader::kRowsMax));
       TRY(add_rows(ids.subspan(at, count), ids.subspan(at + 1, count)));
       at += count;
     }

@@ -1,5 +1,6 @@
 #include "json_lines.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <iostream>
 
@@ -45,6 +46,17 @@ Result<json::object> convert_document(const Convert& convert) {
     if (text.size() > kDocumentBytesMax) return invalid_argument("the input is larger than 1 GiB");
   }
   return convert_text(text, convert);
+}
+
+std::vector<NumberedLine> numbered_lines(std::string_view content) {
+  std::vector<NumberedLine> lines;
+  for (size_t begin = 0, number = 1; begin < content.size(); ++number) {
+    const size_t end = std::min(content.find('\n', begin), content.size());
+    const std::string_view text = content.substr(begin, end - begin);
+    if (text.find_first_not_of(" \t\r") != std::string_view::npos) lines.push_back({text, number});
+    begin = end + 1;
+  }
+  return lines;
 }
 
 int finish_output(const std::string& command, int exit_code) {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # run.sh [OUT]: on a machine with an NVIDIA GPU: build, check, measure, and print one table. Under ten minutes on 16 cores.
 #   1 build    presets cuda (tests) and release (cove), or what tests/gpu/bundle.sh brought along where libraries are missing
-#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, memcheck of the suite
+#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
+#            256 greedy steps against transformers (tools/gpu_oracle.py), cove-mini's exercises on GPU and CPU, memcheck of the suite
 #   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
 #   4 serve    cove-mini and the 7B shape under 64 clients over HTTP
 # Everything it prints also goes to OUT (default: build/gpu). Exit code 1 when a check failed.
@@ -40,6 +41,16 @@ fi
 step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper" --trace
 step conformance 120 "$conformance"
 step golden 120 "$golden"
+# transformers as the oracle: small random models of each family, logits and 256 greedy steps.
+if python3 -c 'import torch, transformers' 2>/dev/null; then
+  step oracle 150 python3 tools/gpu_oracle.py --cove "$cove" --device cuda
+else
+  say "no python3 with torch and transformers: the oracle is skipped"
+fi
+# The shipped model's exercises, on both devices.
+if [ -f models/cove-mini/config.json ]; then
+  for device in cuda cpu; do step "tasks_$device" 60 "$cove" eval models/cove-mini --device $device; done
+fi
 if command -v compute-sanitizer >/dev/null 2>&1; then
   # The odd sizes of every operation; the large batches would take the sanitizer minutes.
   step memcheck 120 compute-sanitizer --target-processes all --error-exitcode 9 "$conformance" \
@@ -78,6 +89,10 @@ fi
   for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
     printf '\n--- %s\n' $format
     grep -E 'phase|prefill|decode|before|after|loaded' "$out/bench_$format.log" 2>/dev/null
+  done
+  [ -f "$out/oracle.log" ] && { printf '\n--- against transformers\n'; cat "$out/oracle.log"; }
+  for device in cuda cpu; do
+    [ -f "$out/tasks_$device.log" ] && { printf '\n--- exercises of cove-mini, %s\n' $device; cat "$out/tasks_$device.log"; }
   done
   [ -f "$out/hopper.log" ] && { printf '\n--- Hopper kernels\n'; grep -v '^next' "$out/hopper.log"; }
   for name in mini 7b; do
