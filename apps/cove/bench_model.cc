@@ -246,9 +246,8 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   TRY(check(options));
   const auto opening = std::chrono::steady_clock::now();
   const HostUse host_use = options.device == kCuda ? HostUse::kFewTensors : HostUse::kAllTensors;
-  TRY_ASSIGN(BenchWeights weights, options.model.empty()
-                                       ? random_bench_weights(options.shape, options.format, host_use)
-                                       : open_bench_weights(options.model, options.key));
+  TRY_ASSIGN(BenchWeights weights, options.model.empty() ? random_bench_weights(options.shape, options.format, host_use)
+                                                         : open_bench_weights(options.model, options.key));
   const double open_s = seconds_since(opening);
   if (options.prefill + options.decode + kWarmUpSteps > weights.spec.context_max) {
     return invalid_argument(fmt::format("prefill and decode together must stay below the model's context of {} tokens",
