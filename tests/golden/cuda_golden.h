@@ -3,6 +3,7 @@
 // (emulated_golden_test.cc).
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,8 +11,10 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/cuda_backend.h"
+#include "backends/cuda/rounded_values.h"
 #include "compute/backend.h"
 #include "golden_models.h"
+#include "tensor/formats/codec.h"
 
 namespace cove::golden {
 
@@ -59,15 +62,54 @@ inline void expect_logits_of_transformers(const MakeCuda& make, const std::strin
   }
 }
 
-// Feeds the reference backend's greedy tokens to both. Where the reference's lead is a tie at this precision either
-// token will do.
-inline void expect_greedy_tokens_of_reference(const MakeCuda& make, const std::string& model, int32_t steps) {
+// The tensors of a model with an output layer of its own as CudaOptions::format rounds them, in f32. Not of others:
+// what embeds tokens is not rounded, and what makes logits is.
+class RoundedTensors {
+ public:
+  RoundedTensors(const engine::ModelFiles& files, CudaWeightFormat format) : files_(&files), format_(format) {
+    EXPECT_TRUE(format == CudaWeightFormat::kAsStored || !files.spec.tied_embeddings);
+  }
+
+  TensorView find(std::string_view name) {
+    const TensorView stored = files_->find(name);
+    if (!stored || stored.shape.rank != 2 || name == "embed.weight") return stored;
+    std::vector<float>& values = rounded_[std::string(name)];
+    if (values.empty()) {
+      const auto width = static_cast<size_t>(stored.shape[1]);
+      const auto count = static_cast<size_t>(stored.shape.elements());
+      std::vector<float> exact(count);
+      decode(stored.dtype,
+             {stored.as<const std::byte>(), static_cast<size_t>(dtype_bytes(stored.dtype, stored.shape.elements()))},
+             exact);
+      // The output layer keeps eight bits.
+      const bool eight = format_ == CudaWeightFormat::kW4A16 && name == "lm_head.weight";
+      for (size_t at = 0; at < count; at += width) {
+        const auto row =
+            cuda::rounded_row(std::span(exact).subspan(at, width), eight ? CudaWeightFormat::kInt8 : format_);
+        values.insert(values.end(), row.begin(), row.end());
+      }
+    }
+    return {.data = reinterpret_cast<std::byte*>(values.data()), .dtype = DType::kF32, .shape = stored.shape};
+  }
+
+ private:
+  const engine::ModelFiles* files_;
+  CudaWeightFormat format_;
+  std::map<std::string, std::vector<float>, std::less<>> rounded_;
+};
+
+// Feeds the reference backend's greedy tokens to both; the reference has the same rounded weights. Where the
+// reference's lead is a tie at this precision either token will do.
+inline void expect_greedy_tokens_of_reference(const MakeCuda& make, const std::string& model, int32_t steps,
+                                              CudaWeightFormat format = CudaWeightFormat::kAsStored) {
   const Golden golden = open_golden(model);
-  const auto backend = make({});
+  const auto backend = make({.format = format});
   const auto reference_backend = make_reference_backend();
   const GoldenPrompt& prompt = golden.prompts.front();
+  RoundedTensors rounded(golden.files, format);
   Sequence sequence(golden.files, *backend, DType::kBF16);
-  Sequence reference(golden.files, *reference_backend);
+  Sequence reference(
+      golden.files.spec, [&](std::string_view name) { return rounded.find(name); }, *reference_backend, DType::kF32);
   const int32_t last = static_cast<int32_t>(prompt.ids.size()) - 1;
   Row got = sequence.feed(prompt.ids, {&last, 1})[0];
   Row want = reference.feed(prompt.ids, {&last, 1})[0];
@@ -89,6 +131,34 @@ inline void expect_greedy_tokens_of_reference(const MakeCuda& make, const std::s
   }
   ::testing::Test::RecordProperty("ties", ties);
   EXPECT_LE(ties, steps / 8) << "too many to be ties";
+}
+
+inline constexpr CudaWeightFormat kRoundedFormats[] = {CudaWeightFormat::kFp8, CudaWeightFormat::kInt8,
+                                                       CudaWeightFormat::kW4A16};
+// With an output layer of their own.
+inline constexpr const char* kUntiedModels[] = {"llama", "qwen2_bf16", "qwen2_untied"};
+
+// Eight positions of the longest prompt, which may be multiplied with activations in eight bits too: `tolerance` is of
+// the root mean square over the rows. int8 rounds an activation by about 0.006 of the row's deviation, e4m3 by 0.026 of
+// its own magnitude; some eight products in a row add up like noise.
+inline void expect_prompt_logits_of_reference(const MakeCuda& make, const std::string& model, CudaWeightFormat format,
+                                              double tolerance) {
+  const Golden golden = open_golden(model);
+  const auto backend = make({.format = format});
+  const auto reference_backend = make_reference_backend();
+  RoundedTensors rounded(golden.files, format);
+  const GoldenPrompt& prompt = golden.prompts.back();
+  std::vector<int32_t> positions;
+  for (size_t i = 0; i < 8; ++i) positions.push_back(static_cast<int32_t>(i * (prompt.ids.size() - 1) / 7));
+  const auto got = Sequence(golden.files, *backend, DType::kBF16).feed(prompt.ids, positions);
+  const auto want =
+      Sequence(
+          golden.files.spec, [&](std::string_view name) { return rounded.find(name); }, *reference_backend, DType::kF32)
+          .feed(prompt.ids, positions);
+  double squares = 0;
+  for (size_t i = 0; i < got.size(); ++i) squares += std::pow(relative_error(got[i], want[i]), 2);
+  EXPECT_LT(std::sqrt(squares / static_cast<double>(got.size())), tolerance)
+      << model << ", format " << static_cast<int>(format);
 }
 
 }  // namespace cove::golden

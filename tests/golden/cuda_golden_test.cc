@@ -28,6 +28,27 @@ TEST_P(CudaGolden, greedy_tokens_of_256_steps_are_those_of_the_reference) {
   expect_greedy_tokens_of_reference(make, GetParam(), 256);
 }
 
+class CudaRounded : public ::testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!cuda_available()) GTEST_SKIP() << "no GPU can be used here";
+  }
+};
+
+TEST_P(CudaRounded, greedy_tokens_of_256_steps_are_those_of_the_reference_with_the_same_weights) {
+  for (const CudaWeightFormat format : kRoundedFormats)
+    expect_greedy_tokens_of_reference(make, GetParam(), 256, format);
+}
+
+TEST_P(CudaRounded, logits_of_a_prompt_are_those_of_the_reference_with_the_same_weights) {
+  expect_prompt_logits_of_reference(make, GetParam(), CudaWeightFormat::kW4A16, kBf16Tolerance);
+  expect_prompt_logits_of_reference(make, GetParam(), CudaWeightFormat::kInt8, 2 * kBf16Tolerance);
+  expect_prompt_logits_of_reference(make, GetParam(), CudaWeightFormat::kFp8, 0.15);
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CudaRounded, ::testing::ValuesIn(kUntiedModels),
+                         [](const auto& model) { return std::string(model.param); });
+
 // Each sequence alone and in every company, with the reproducible option.
 TEST_P(CudaGolden, reproducible_output_is_the_same_alone_and_in_any_batch) {
   auto files = engine::open_model_files(golden_root() / GetParam());

@@ -27,5 +27,12 @@ TEST(EmulatedCuda, greedy_tokens_are_those_of_the_reference) {
   expect_greedy_tokens_of_reference(make, "qwen2_bf16", 24);
 }
 
+TEST(EmulatedCuda, rounded_models_give_what_the_reference_gives_with_the_same_weights) {
+  for (const CudaWeightFormat format : kRoundedFormats) {
+    expect_greedy_tokens_of_reference(make, "qwen2_untied", 24, format);
+    expect_prompt_logits_of_reference(make, "qwen2_untied", format, kBf16Tolerance);
+  }
+}
+
 }  // namespace
 }  // namespace cove::golden

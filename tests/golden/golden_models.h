@@ -74,12 +74,14 @@ inline double relative_error(const Row& actual, const Row& expected) {
 // One sequence, fed piece by piece to a decoder.
 class Sequence {
  public:
-  Sequence(const engine::ModelFiles& files, Backend& backend, DType cache_dtype = DType::kF32) : backend_(&backend) {
-    const auto lookup = [&files](std::string_view name) { return files.find(name); };
-    auto decoder = model::Decoder::load(files.spec, lookup, backend, {.batch_tokens_max = 256, .logit_rows_max = 8});
+  Sequence(const engine::ModelFiles& files, Backend& backend, DType cache_dtype = DType::kF32)
+      : Sequence(files.spec, [&files](std::string_view name) { return files.find(name); }, backend, cache_dtype) {}
+  Sequence(const ModelSpec& spec, const model::TensorLookup& tensors, Backend& backend, DType cache_dtype)
+      : backend_(&backend) {
+    auto decoder = model::Decoder::load(spec, tensors, backend, {.batch_tokens_max = 256, .logit_rows_max = 8});
     EXPECT_TRUE(decoder) << decoder.error().message;
     decoder_ = std::move(*decoder);
-    auto cache = backend.make_kv_cache(model::Decoder::kv_layout(files.spec, 16, cache_dtype), 32);
+    auto cache = backend.make_kv_cache(model::Decoder::kv_layout(spec, 16, cache_dtype), 32);
     EXPECT_TRUE(cache) << cache.error().message;
     cache_ = std::move(*cache);
     pages_.resize(32);

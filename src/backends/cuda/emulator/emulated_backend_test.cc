@@ -8,6 +8,7 @@
 #include "backends/cuda/backend/step_work.h"
 #include "backends/cuda/emulator/block.h"
 #include "backends/cuda/emulator/emulated_device.h"
+#include "backends/cuda/rounded_values.h"
 #include "compute/conformance/attention_rig.h"
 #include "compute/conformance/linear_rig.h"
 #include "tensor/formats/float16.h"
@@ -26,39 +27,6 @@ std::unique_ptr<Backend> make(const CudaOptions& options) {
   Result<std::unique_ptr<Backend>> backend = make_backend(emulated::make_device(), options);
   COVE_CHECK_MSG(backend.has_value(), backend.has_value() ? "" : backend.error().message);
   return std::move(*backend);
-}
-
-// The nearest of the 127 magnitudes of e4m3, by looking at all of them.
-double nearest_e4m3(double value) {
-  double best = 0;
-  for (int code = 0; code < 0x7f; ++code) {
-    const int exponent = code >> 3;
-    const int mantissa = code & 7;
-    const double magnitude = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
-    if (std::fabs(magnitude - std::fabs(value)) < std::fabs(best - std::fabs(value))) best = magnitude;
-  }
-  return std::copysign(best, value);
-}
-
-// One row as the options say it is rounded: largest magnitude / 448, / 127, or per 128 values / 7.
-std::vector<float> rounded_row(std::span<const float> row, CudaWeightFormat format) {
-  std::vector<float> out(row.size());
-  const size_t group = format == CudaWeightFormat::kW4A16 ? 128 : row.size();
-  for (size_t begin = 0; begin < row.size(); begin += group) {
-    const size_t end = std::min(row.size(), begin + group);
-    float most = 0;
-    for (size_t i = begin; i < end; ++i) most = std::max(most, std::fabs(row[i]));
-    float scale = most / (format == CudaWeightFormat::kFp8    ? 448.0F
-                          : format == CudaWeightFormat::kInt8 ? 127.0F
-                                                              : 7.0F);
-    if (format == CudaWeightFormat::kW4A16) scale = f16_to_f32(f32_to_f16(scale));
-    for (size_t i = begin; i < end; ++i) {
-      const double quotient = static_cast<double>(row[i] * (1.0F / scale));
-      const double rounded = format == CudaWeightFormat::kFp8 ? nearest_e4m3(quotient) : std::nearbyint(quotient);
-      out[i] = static_cast<float>(rounded * static_cast<double>(scale));
-    }
-  }
-  return out;
 }
 
 // A layer in that format against the reference backend with the same rounded weights.
