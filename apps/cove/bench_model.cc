@@ -23,7 +23,7 @@ constexpr int64_t kPageTokens = 16;
 // A longer prompt is computed in steps of this size, about as the engine does.
 constexpr int64_t kCpuChunkTokens = 512;
 constexpr int64_t kCudaChunkTokens = 4096;
-constexpr const char* kCuda = "cuda";  // stands for the instruction set in a GPU's ceilings
+constexpr const char* kCuda = "cuda";
 constexpr int kPrefillRepeats = 3;
 constexpr int64_t kWarmUpSteps = 2;
 
@@ -45,12 +45,19 @@ Result<std::unique_ptr<Backend>> make_backend(const ModelBenchOptions& options) 
   return make_cpu_backend({.threads = options.threads, .isa = options.isa});
 }
 
-Result<CpuCeilings> measure_ceilings(const ModelBenchOptions& options) {
-  if (options.device != kCuda) return measure_cpu_ceilings({.threads = options.threads, .isa = options.isa});
+Result<BenchCeilings> measure_ceilings(const ModelBenchOptions& options) {
+  BenchCeilings ceilings;
+  if (options.device != kCuda) {
+    TRY_ASSIGN(ceilings.rates, measure_cpu_ceilings({.threads = options.threads, .isa = options.isa}));
+    return ceilings;
+  }
   TRY_ASSIGN(const CudaCeilings cuda, measure_cuda_ceilings());
-  CpuCeilings ceilings = {.threads = 0, .isa = kCuda};
-  ceilings.read_gbs.all_threads = cuda.read_gbs;
-  ceilings.bf16_gflops.all_threads = cuda.bf16_tflops * 1e3;
+  ceilings.device = BenchCeilings::Device::kGpu;
+  ceilings.rates.isa = kCuda;
+  ceilings.rates.read_gbs.all_threads = cuda.read_gbs;
+  ceilings.rates.bf16_gflops.all_threads = cuda.bf16_tflops * 1e3;
+  ceilings.rates.int8_gops.all_threads = cuda.int8_tops * 1e3;
+  ceilings.fp8_gflops = cuda.fp8_tflops * 1e3;
   return ceilings;
 }
 
@@ -152,19 +159,14 @@ double operations(const ModelSpec& spec, int64_t count, int64_t length) {
   return sum;
 }
 
-std::string arithmetic_of(const std::string& format, const CpuCeilings& ceilings) {
-  if (ceilings.isa == kCuda) return "bf16";
-  if (format == "q8_0" || format == "q4_0") return "int8";
-  return format == "bf16" && ceilings.bf16_gflops.all_threads > 0 ? "bf16" : "f32";
-}
-
 double better(double a, double b) { return std::max(a, b); }
 
 double compute_ceiling(const ModelBenchReport& report) {
-  const auto pick = [&](const CpuCeilings& c) {
-    return report.arithmetic == "int8"   ? c.int8_gops.all_threads
-           : report.arithmetic == "bf16" ? c.bf16_gflops.all_threads
-                                         : c.f32_gflops.all_threads;
+  const auto pick = [&](const BenchCeilings& c) {
+    return report.arithmetic == "fp8"    ? c.fp8_gflops
+           : report.arithmetic == "int8" ? c.rates.int8_gops.all_threads
+           : report.arithmetic == "bf16" ? c.rates.bf16_gflops.all_threads
+                                         : c.rates.f32_gflops.all_threads;
   };
   return better(pick(report.before), pick(report.after));
 }
@@ -220,20 +222,29 @@ boost::json::object pair_json(const CeilingPair& pair) {
   return {{"one_thread", pair.one_thread}, {"all_threads", pair.all_threads}};
 }
 
-boost::json::object ceilings_json(const CpuCeilings& c) {
+boost::json::object ceilings_json(const BenchCeilings& ceilings) {
+  const CpuCeilings& c = ceilings.rates;
   return {{"threads", c.threads},
           {"isa", c.isa},
           {"read_gb_s", pair_json(c.read_gbs)},
           {"f32_gflop_s", pair_json(c.f32_gflops)},
           {"bf16_gflop_s", pair_json(c.bf16_gflops)},
-          {"int8_gop_s", pair_json(c.int8_gops)}};
+          {"int8_gop_s", pair_json(c.int8_gops)},
+          {"fp8_gflop_s", pair_json({.one_thread = 0, .all_threads = ceilings.fp8_gflops})}};
 }
 
-std::string ceilings_text(const char* when, const CpuCeilings& c) {
-  if (c.isa == kCuda) {
-    return fmt::format("  {:<7} {:>8.0f} GB/s read   {:>8.1f} bf16 TFLOP/s\n", when, c.read_gbs.all_threads,
-                       c.bf16_gflops.all_threads / 1e3);
-  }
+std::string gpu_ceilings_text(const char* when, const BenchCeilings& ceilings) {
+  const CpuCeilings& c = ceilings.rates;
+  std::string text = fmt::format("  {:<7} {:>8.0f} GB/s read   {:>8.1f} bf16 TFLOP/s", when, c.read_gbs.all_threads,
+                                 c.bf16_gflops.all_threads / 1e3);
+  if (ceilings.fp8_gflops > 0) text += fmt::format("   {:>8.1f} fp8 TFLOP/s", ceilings.fp8_gflops / 1e3);
+  if (c.int8_gops.all_threads > 0) text += fmt::format("   {:>8.1f} int8 TOP/s", c.int8_gops.all_threads / 1e3);
+  return text + "\n";
+}
+
+std::string ceilings_text(const char* when, const BenchCeilings& ceilings) {
+  if (ceilings.device == BenchCeilings::Device::kGpu) return gpu_ceilings_text(when, ceilings);
+  const CpuCeilings& c = ceilings.rates;
   return fmt::format("  {:<7} {:>6.1f} {:>6.1f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}   {:>6.0f} {:>6.0f}\n", when,
                      c.read_gbs.one_thread, c.read_gbs.all_threads, c.f32_gflops.one_thread, c.f32_gflops.all_threads,
                      c.bf16_gflops.one_thread, c.bf16_gflops.all_threads, c.int8_gops.one_thread,
@@ -241,6 +252,17 @@ std::string ceilings_text(const char* when, const CpuCeilings& c) {
 }
 
 }  // namespace
+
+std::string arithmetic_of(const std::string& format, const BenchCeilings& ceilings) {
+  const CpuCeilings& rates = ceilings.rates;
+  if (ceilings.device == BenchCeilings::Device::kGpu) {
+    // Long prompts are multiplied in the weights' own eight bits where the device does that; all else as bf16.
+    if (format == "fp8" && ceilings.fp8_gflops > 0) return "fp8";
+    return format == "int8" && rates.int8_gops.all_threads > 0 ? "int8" : "bf16";
+  }
+  if (format == "q8_0" || format == "q4_0") return "int8";
+  return format == "bf16" && rates.bf16_gflops.all_threads > 0 ? "bf16" : "f32";
+}
 
 Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   TRY(check(options));
@@ -273,7 +295,8 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   TRY(subject->status());
   TRY_ASSIGN(report.after, measure_ceilings(options));
   for (ModelBenchRow& row : report.rows) {
-    row.read_share = row.read_gb_s / better(report.before.read_gbs.all_threads, report.after.read_gbs.all_threads);
+    row.read_share =
+        row.read_gb_s / better(report.before.rates.read_gbs.all_threads, report.after.rates.read_gbs.all_threads);
     row.compute_share = row.gops / compute_ceiling(report);
   }
   return report;
@@ -293,14 +316,14 @@ std::string report_text(const ModelBenchReport& report) {
                         row.batch, row.tokens, row.milliseconds, row.tokens_per_s, row.read_gb_s, row.read_share * 100,
                         row.gops, row.compute_share * 100);
   }
-  if (report.before.isa == kCuda) {
+  if (report.before.device == BenchCeilings::Device::kGpu) {
     text += "\nceilings of the device, measured in this run:\n";
     return text + ceilings_text("before", report.before) + ceilings_text("after", report.after);
   }
   text += fmt::format(
       "\nceilings measured in this run, 1 and {} threads:\n          read GB/s       f32 GFLOP/s     bf16 GFLOP/s    "
       "int8 GOP/s\n",
-      report.before.threads);
+      report.before.rates.threads);
   return text + ceilings_text("before", report.before) + ceilings_text("after", report.after);
 }
 

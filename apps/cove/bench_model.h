@@ -41,11 +41,22 @@ struct ModelBenchRow {
   double compute_share = 0;  // of the arithmetic ceiling for this format, 0..1
 };
 
+// Of the device that computed. A GPU has no threads: its rates stand in all_threads.
+struct BenchCeilings {
+  enum class Device : uint8_t { kCpu, kGpu };
+  Device device = Device::kCpu;
+  CpuCeilings rates;      // GPU: reading, bf16 and, where it multiplies eight bits, int8
+  double fp8_gflops = 0;  // GPU only, likewise
+};
+
+// Which ceiling counts for weights in `format`: "f32", "bf16", "int8", "fp8".
+std::string arithmetic_of(const std::string& format, const BenchCeilings& ceilings);
+
 struct ModelBenchReport {
   std::string model;
   std::string format;
   std::string device;
-  std::string arithmetic;  // which ceiling counts: "f32", "bf16", "int8"
+  std::string arithmetic;  // which ceiling counts, see arithmetic_of
   int64_t parameters_read = 0;
   uint64_t weight_bytes_read = 0;  // by one decode step
   // From nothing to the first token: opening (of an encrypted model also decrypting), loading into the backend, and a
@@ -55,10 +66,8 @@ struct ModelBenchReport {
   double first_step_s = 0;
   double ready_gb_s() const { return static_cast<double>(weight_bytes) / (open_s + load_s + first_step_s) / 1e9; }
   uint64_t weight_bytes = 0;  // of all tensors that the model uses
-  // Of the device that computed. A GPU has no threads: its rates stand in all_threads, and only reading and bf16 are
-  // measured there.
-  CpuCeilings before;
-  CpuCeilings after;
+  BenchCeilings before;
+  BenchCeilings after;
   std::vector<ModelBenchRow> rows;
 };
 

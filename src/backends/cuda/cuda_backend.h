@@ -33,10 +33,13 @@ bool cuda_available();
 // Errors: kUnsupported (no CUDA in this build; no GPU; too old a GPU or driver), kInvalidArgument (no such device).
 Result<std::unique_ptr<Backend>> make_cuda_backend(const CudaOptions& options = {});
 
-// What the device can do at most, measured now with kernels of our own; about a second. Used by `cove bench`.
+// What the device can do at most, measured now with kernels of our own; about a second. Used by `cove bench`. The rates
+// of products are those of the matrix product that linear layers use, at the size where it is fastest.
 struct CudaCeilings {
   double read_gbs = 0;     // 10^9 bytes a second read from device memory
-  double bf16_tflops = 0;  // largest rate of the bf16 matrix product that linear layers use
+  double bf16_tflops = 0;  // 10^12 operations a second; a product and a sum count as two
+  double fp8_tflops = 0;   // both factors e4m3; 0 where linear layers multiply fp8 weights as bf16
+  double int8_tops = 0;    // likewise
 };
 Result<CudaCeilings> measure_cuda_ceilings(int device = 0);
 
