@@ -50,7 +50,9 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       wanted.gemm |= word == "gemm";
       wanted.attention |= word == "attention";
     } else {
-      std::fprintf(stderr, "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]\n");
+      std::fprintf(
+          stderr,
+          "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]\n");
       return false;
     }
   }
