@@ -22,6 +22,7 @@ constexpr size_t kPartialBytes = size_t{64} << 20;
 constexpr int64_t kCountersMax = 65536;
 constexpr int64_t kGraphTokensMax = 512;  // decoding steps up to this size are recorded
 constexpr size_t kReadBackPiece = size_t{8} << 20;
+constexpr size_t kSampleScratchBytes = size_t{8} << 20;  // 343 rows at once of a vocabulary of 152 064
 
 Error unsupported(std::string message) { return make_error(ErrorCode::kUnsupported, std::move(message)); }
 
@@ -92,6 +93,7 @@ class CudaBackend final : public Backend {
 
   std::unique_ptr<CudaBuffer> partials_;
   std::unique_ptr<CudaBuffer> counters_;
+  std::unique_ptr<CudaBuffer> sample_scratch_;
   std::unique_ptr<CudaBuffer> drawn_;  // int32 tokens
   std::unique_ptr<PinnedBuffer> host_drawn_;
   std::unique_ptr<PinnedBuffer> host_piece_;  // for read_back and rows that the host samples
@@ -112,6 +114,7 @@ class CudaBackend final : public Backend {
 
 Status CudaBackend::take_workspace() {
   TRY(linears_.take_workspace());
+  TRY_ASSIGN(sample_scratch_, CudaBuffer::make(*device_, kSampleScratchBytes));
   TRY_ASSIGN(host_piece_, PinnedBuffer::make(*device_, kReadBackPiece));
   return device_->synchronize();
 }
@@ -419,11 +422,16 @@ void CudaBackend::sample(const SampleArgs& args) {
   sample_rows_.clear();
   for (const SampleParams& params : args.params) sample_rows_.push_back(to_row(params));
   sampling_ = args;
+  const int64_t vocab = args.logits.shape[1];
+  const auto needs = [&](const SampleRow& row) { return needs_every_weight(row, vocab); };
   list_.emplace_back(SampleLaunch{.logits = args.logits.as<const float>(),
                                   .rows = rows,
-                                  .vocab = args.logits.shape[1],
+                                  .vocab = vocab,
                                   .params = arrays_.add(std::span<const SampleRow>(sample_rows_)),
-                                  .tokens = static_cast<int32_t*>(drawn_->data())});
+                                  .weighs = std::any_of(sample_rows_.begin(), sample_rows_.end(), needs),
+                                  .tokens = static_cast<int32_t*>(drawn_->data()),
+                                  .scratch = sample_scratch_->data(),
+                                  .scratch_bytes = sample_scratch_->bytes()});
 }
 
 // Rows with bias, masks, penalties or log probabilities: their logits come to the host.

@@ -10,6 +10,7 @@
 
 #if defined(COVE_CUDA_EMULATED)
 
+#include <bit>
 #include <cmath>
 
 #include "backends/cuda/emulator/block.h"
@@ -83,6 +84,16 @@ inline bool any_lane(bool value) {
   }
   return false;
 }
+// Bit i: what lane i says.
+inline uint32_t lane_mask(bool value) {
+  const char in = value ? 1 : 0;
+  const std::byte* table = emulated::warp_exchange(&in, 1);
+  uint32_t mask = 0;
+  for (unsigned i = 0; i < 32; ++i) mask |= table[i] != std::byte{0} ? 1U << i : 0U;
+  return mask;
+}
+inline int count_bits(uint32_t bits) { return std::popcount(bits); }
+inline int lowest_bit(uint32_t bits) { return std::countr_zero(bits); }  // of bits != 0
 
 inline uint16_t to_bf16(float value) { return f32_to_bf16(value); }
 inline float from_bf16(uint16_t value) { return bf16_to_f32(value); }
@@ -216,6 +227,9 @@ __device__ __forceinline__ T shuffle_xor(T value, int mask) {
   return __shfl_xor_sync(0xffffffffU, value, mask);
 }
 __device__ __forceinline__ bool any_lane(bool value) { return __any_sync(0xffffffffU, value) != 0; }
+__device__ __forceinline__ uint32_t lane_mask(bool value) { return __ballot_sync(0xffffffffU, value); }
+__device__ __forceinline__ int count_bits(uint32_t bits) { return __popc(bits); }
+__device__ __forceinline__ int lowest_bit(uint32_t bits) { return __ffs(static_cast<int>(bits)) - 1; }
 
 __device__ __forceinline__ float bits_to_float(uint32_t bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ uint32_t float_to_bits(float value) { return __float_as_uint(value); }

@@ -1,316 +1,392 @@
-// One block per row. Follows compute/sampling.cc operation by operation, so that the same logits give the same token:
-// the same polynomial for e^x, the same order of additions in the draw. Only the sum that top_p compares with is taken
-// otherwise (in fixed point, which has no order): it differs from the host's by less than 1e-9 of the whole, and so
-// does the token only if a token's edge falls into that gap. Bound by reading the row from L2, a few times.
+// Three launches. scan: facts of chunks of 4 096 logits and the largest of each 256, many blocks a row. weigh: for rows
+// that need every weight, its sums by 256 tokens or, for top_p, the row's mass and which tokens the nucleus may reach.
+// choose: one block a row draws. Greedy rows and rows with top_k read their logits once.
+//
+// Follows compute/sampling.cc operation by operation, so that the same logits give the same token: the same polynomial
+// for e^x, the same order of additions in the draw. Only the mass that top_p compares with is summed otherwise (in
+// fixed point, which has no order): it differs from the host's by less than 1e-8 of the whole, and so does the token
+// only if a token's edge falls into that gap. Bound by reading the logits from L2 or memory, once or twice.
 #include "backends/cuda/kernels/sample.h"
 
-#include "backends/cuda/kernels/language.h"
+#include "backends/cuda/kernels/sample_cut.h"
 
 namespace cove::cuda {
 namespace {
 
 using namespace dev;
+using namespace dev::sampling;
 
-constexpr int kThreads = 512;
-constexpr int kBlock = 256;  // as in sampling.cc
-constexpr int kLanes = 16;
-constexpr int kDigits = 256;
-constexpr double kMassUnit = 70368744177664.0;  // 2^46: the masses of 2^18 tokens fit 64 bits
+// --- scan: a block has a chunk ---
 
-struct Shared {
-  uint64_t histogram[kDigits];
-  float weights[kBlock];
-  float partial[kThreads / 32];
-  uint32_t prefix;
-  uint64_t before;
-  int32_t token;
-  int32_t rank;
-  uint32_t count[kThreads / 32];
-  int32_t block;
-  double reached;
-  double target;
+struct ScanShared {
+  float partial[kScanThreads / 32];
+  int32_t first[kScanThreads / 32];
 };
 
-// The last token that remains, in the order (value descending, id ascending).
-struct Cut {
-  float value;
-  int32_t token;
-};
-
-struct Row {
-  const float* logits;
-  int64_t vocab;
-  SampleRow params;
-  float max;  // of the values: logits / temperature
-  double* sums;
-  Shared* shared;
-};
-
-// sampling.cc's exp_weight.
-__device__ __forceinline__ float exp_weight(float x) {
-  const float clamped = x < -87.0F ? -87.0F : x;
-  const float scaled = clamped * 1.44269504088896341F;
-  const int32_t exponent = static_cast<int32_t>(scaled - 0.5F);
-  const float whole = static_cast<float>(exponent);
-  const float rest = (clamped - whole * 0.693359375F) - whole * -2.12194440e-4F;
-  float y = 1.9875691500e-4F;
-  y = y * rest + 1.3981999507e-3F;
-  y = y * rest + 8.3334519073e-3F;
-  y = y * rest + 4.1665795894e-2F;
-  y = y * rest + 1.6666665459e-1F;
-  y = y * rest + 5.0000001201e-1F;
-  y = y * (rest * rest) + rest + 1.0F;
-  const float power = bits_to_float(static_cast<uint32_t>(exponent + 127) << 23);
-  return x < -87.0F ? 0.0F : y * power;
+__device__ __forceinline__ int32_t group_of_thread() {
+  return static_cast<int32_t>(blockIdx.y) * (kChunk / kGroup) + static_cast<int32_t>(threadIdx.x) / kLanes;
 }
 
-__device__ __forceinline__ float value_of(const Row& row, int64_t i) { return row.logits[i] / row.params.temperature; }
-__device__ __forceinline__ bool remains(float value, int64_t i, const Cut& cut) {
-  return value > cut.value || (value == cut.value && static_cast<int32_t>(i) <= cut.token);
-}
-
-// Ordered as the values are; both zeros are one.
-__device__ __forceinline__ uint32_t key_of(float value) {
-  const uint32_t bits = float_to_bits(value + 0.0F);
-  return (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
-}
-__device__ __forceinline__ float value_of_key(uint32_t key) {
-  return bits_to_float((key & 0x80000000U) != 0 ? key & 0x7fffffffU : ~key);
-}
-
-// The uniform of sampling.cc's philox_uniform.
-__device__ __forceinline__ float uniform_of(const SampleRow& params) {
-  uint32_t c0 = static_cast<uint32_t>(params.position);
-  uint32_t c1 = static_cast<uint32_t>(static_cast<uint64_t>(params.position) >> 32);
-  uint32_t c2 = 0;
-  uint32_t c3 = 0;
-  uint32_t k0 = static_cast<uint32_t>(params.seed);
-  uint32_t k1 = static_cast<uint32_t>(params.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t product0 = uint64_t{0xD2511F53U} * c0;
-    const uint64_t product1 = uint64_t{0xCD9E8D57U} * c2;
-    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0;
-    c1 = static_cast<uint32_t>(product1);
-    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1;
-    c3 = static_cast<uint32_t>(product0);
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
+// The chunk's first token with the largest logit; thread 0 has it.
+__device__ __forceinline__ int32_t first_with(float max, const float (&logits)[kEach], int32_t group,
+                                              int32_t* partial) {
+  int32_t first = 0x7fffffff;
+#pragma unroll
+  for (int i = kEach - 1; i >= 0; --i) {
+    if (logits[i] == max) first = group * kGroup + i * kLanes + lane_of_group();
   }
-  return static_cast<float>(c0 >> 8) * 0x1p-24F;
-}
-
-// The smallest over the block, for all threads.
-__device__ __forceinline__ int32_t block_min(int32_t value, Shared& shared) {
   for (int mask = 16; mask > 0; mask /= 2) {
-    const int32_t other = shuffle_xor(value, mask);
-    value = other < value ? other : value;
+    const int32_t other = shuffle_xor(first, mask);
+    first = other < first ? other : first;
   }
+  if (lane() == 0) partial[threadIdx.x / 32] = first;
   block_sync();
-  if (lane() == 0) shared.count[threadIdx.x / 32] = static_cast<uint32_t>(value);
-  block_sync();
-  for (int i = 0; i < kThreads / 32; ++i) {
-    const auto other = static_cast<int32_t>(shared.count[i]);
-    value = other < value ? other : value;
-  }
-  return value;
+  for (int i = 0; threadIdx.x == 0 && i < kScanThreads / 32; ++i) first = partial[i] < first ? partial[i] : first;
+  return first;
 }
 
-// Id of the rank-th (from 1) token with this value.
-__device__ __forceinline__ int32_t nth_with_value(const Row& row, float value, int32_t rank) {
-  Shared& shared = *row.shared;
-  for (int64_t begin = 0; begin < row.vocab; begin += kThreads) {
-    const int64_t i = begin + threadIdx.x;
-    const bool hit = i < row.vocab && value_of(row, i) == value;
-    uint32_t mine = hit ? 1U << lane() : 0U;  // the warp's hits as bits
-    for (int mask = 16; mask > 0; mask /= 2) mine |= shuffle_xor(mine, mask);
-    block_sync();
-    if (lane() == 0) shared.count[threadIdx.x / 32] = mine;
-    block_sync();
-    for (int warp = 0; warp < kThreads / 32; ++warp) {
-      for (uint32_t bits = shared.count[warp]; bits != 0; bits &= bits - 1) {
-        if (--rank > 0) continue;
-        const uint32_t lowest = bits & (~bits + 1);
-        int32_t bit = 0;
-        while ((lowest >> bit) != 1) ++bit;
-        return static_cast<int32_t>(begin) + warp * 32 + bit;
-      }
-    }
-  }
-  return static_cast<int32_t>(row.vocab) - 1;
-}
-
-// What a token weighs when a cut is searched: 1 for top_k, its share of the mass for top_p.
-__device__ __forceinline__ uint64_t measure(const Row& row, float value, bool by_mass) {
-  if (!by_mass) return 1;
-  return static_cast<uint64_t>(static_cast<double>(exp_weight(value - row.max)) * kMassUnit);
-}
-
-// The shortest prefix of the sorted tokens (those that remain after `within`) that measures at least `wanted`: its last
-// one. Searched digit by digit of the ordered keys.
-__device__ Cut cut_at(const Row& row, const Cut& within, double share, uint64_t at_least, bool by_mass) {
-  Shared& shared = *row.shared;
-  if (threadIdx.x == 0) shared.prefix = 0, shared.before = 0;
-  double wanted = static_cast<double>(at_least);
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    for (int i = static_cast<int>(threadIdx.x); i < kDigits; i += kThreads) shared.histogram[i] = 0;
-    block_sync();
-    const uint32_t prefix = shared.prefix;
-    for (int64_t i = threadIdx.x; i < row.vocab; i += kThreads) {
-      const float value = value_of(row, i);
-      const uint32_t key = key_of(value);
-      if (shift < 24 && (key >> (shift + 8)) != prefix) continue;
-      if (!remains(value, i, within)) continue;
-      const uint64_t weight = measure(row, value, by_mass);
-      if (weight > 0) atomic_add(&shared.histogram[key >> shift & 255], weight);
-    }
-    block_sync();
-    if (shift == 24 && by_mass) {
-      double total = 0;
-      for (int digit = 0; digit < kDigits; ++digit) total += static_cast<double>(shared.histogram[digit]);
-      wanted = share * total;
-    }
-    block_sync();
-    if (threadIdx.x == 0) {
-      uint64_t before = shared.before;
-      int chosen = -1;
-      for (int digit = kDigits - 1; digit >= 0; --digit) {
-        if (shared.histogram[digit] == 0) continue;
-        if (chosen >= 0) before += shared.histogram[chosen];
-        chosen = digit;
-        if (static_cast<double>(before + shared.histogram[digit]) >= wanted) break;
-      }
-      shared.prefix = prefix << 8 | static_cast<uint32_t>(chosen < 0 ? 0 : chosen);
-      shared.before = before;
-    }
-    block_sync();
-  }
-  const float value = value_of_key(shared.prefix);
-  const auto each = static_cast<double>(measure(row, value, by_mass));
-  const double missing = (wanted - static_cast<double>(shared.before)) / (each > 0 ? each : 1);
-  int32_t rank = static_cast<int32_t>(missing);
-  if (static_cast<double>(rank) < missing) ++rank;
-  const int32_t token = nth_with_value(row, value, rank < 1 ? 1 : rank);
-  block_sync();
-  const Cut cut = {value, token};
-  // Fewer tokens remain than were asked for, or rounding: what was there before.
-  return remains(value, token, within) ? cut : within;
-}
-
-__device__ __forceinline__ float weight_at(const Row& row, const Cut& cut, int64_t i) {
-  const float value = value_of(row, i);
-  const float weight = remains(value, i, cut) ? exp_weight(value - row.max) : 0.0F;
-  return row.params.min_p > 0.0F && weight < row.params.min_p ? 0.0F : weight;
-}
-
-// sampling.cc's block_sum of every block: 16 lanes, then the rest, in that order of additions. Half a warp has a block.
-__device__ __forceinline__ void sum_blocks(const Row& row, const Cut& cut) {
-  const int64_t blocks = (row.vocab + kBlock - 1) / kBlock;
-  const int lane_in_block = lane() % kLanes;
-  for (int64_t first = 0; first < blocks; first += kThreads / kLanes) {
-    const int64_t block = first + static_cast<int>(threadIdx.x) / kLanes;
-    const int64_t begin = block * kBlock;
-    int64_t count = row.vocab - begin;
-    count = count < 0 ? 0 : count < kBlock ? count : kBlock;
-    double mine = 0;
-    int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-      mine += static_cast<double>(weight_at(row, cut, begin + i + lane_in_block));
-    double sum = 0;
-    for (; i < count; ++i) sum += static_cast<double>(weight_at(row, cut, begin + i));
-    for (int other = 0; other < kLanes; ++other) sum += shuffle(mine, lane() / kLanes * kLanes + other);
-    if (lane_in_block == 0 && block < blocks) row.sums[block] = sum;
-  }
-  block_sync();
-}
-
-__device__ __forceinline__ int32_t draw(const Row& row, const Cut& cut) {
-  Shared& shared = *row.shared;
-  sum_blocks(row, cut);
-  if (threadIdx.x == 0) {
-    const auto blocks = static_cast<int32_t>((row.vocab + kBlock - 1) / kBlock);
-    double total = 0;
-    int32_t last = 0;
-    for (int32_t i = 0; i < blocks; ++i) {
-      total += row.sums[i];
-      if (row.sums[i] > 0) last = i;
-    }
-    shared.target = static_cast<double>(uniform_of(row.params)) * total;
-    double reached = 0;
-    int32_t block = 0;
-    while (block < last && reached + row.sums[block] <= shared.target) reached += row.sums[block++];
-    shared.block = block;
-    shared.reached = reached;
-  }
-  block_sync();
-  const int64_t begin = static_cast<int64_t>(shared.block) * kBlock;
-  for (int i = static_cast<int>(threadIdx.x); i < kBlock; i += kThreads) {
-    shared.weights[i] = begin + i < row.vocab ? weight_at(row, cut, begin + i) : 0.0F;
-  }
-  block_sync();
-  if (threadIdx.x == 0) {
-    double reached = shared.reached;
-    shared.token = -1;
-    for (int i = 0; i < kBlock && (shared.token < 0 || reached <= shared.target); ++i) {
-      if (shared.weights[i] <= 0) continue;
-      reached += static_cast<double>(shared.weights[i]);
-      shared.token = static_cast<int32_t>(begin) + i;
-    }
-  }
-  block_sync();
-  return shared.token;
-}
-
-__device__ __forceinline__ int32_t first_of_max(const Row& row, float max) {
-  auto first = static_cast<int32_t>(row.vocab);
-  for (int64_t i = threadIdx.x; i < row.vocab; i += kThreads) {
-    if (row.logits[i] == max && static_cast<int32_t>(i) < first) first = static_cast<int32_t>(i);
-  }
-  return block_min(first, *row.shared);
-}
-
-__global__ void __launch_bounds__(kThreads) sample_kernel(SampleLaunch a) {
-  auto* shared = reinterpret_cast<Shared*>(shared_memory());
-  Row row;
-  row.logits = a.logits + static_cast<int64_t>(blockIdx.x) * a.vocab;
-  row.vocab = a.vocab;
-  row.params = a.params[blockIdx.x];
-  row.sums = reinterpret_cast<double*>(shared + 1);
-  row.shared = shared;
+__global__ void __launch_bounds__(kScanThreads) scan_kernel(SampleLaunch a) {
+  const Row row = row_at(a, blockIdx.x);
   if (row.params.skip != 0) return;
-  float max = kMinusInfinity;
-  float worst = 0;
-  for (int64_t i = threadIdx.x; i < a.vocab; i += kThreads) {
-    const float logit = row.logits[i];
-    if ((float_to_bits(logit) & 0x7f800000U) == 0x7f800000U) worst = 1;
-    max = larger(max, logit);
+  auto& shared = *reinterpret_cast<ScanShared*>(shared_memory());
+  if (blockIdx.y == 0) {
+    Listing& listing = *row.scratch.listing;
+    if (threadIdx.x == 0) listing.mass = listing.listed = 0;
+    if (threadIdx.x < kClasses) listing.counts[threadIdx.x] = 0;
   }
-  worst = block_max(worst, shared->partial);
-  max = block_max(max, shared->partial);
-  int32_t token = -1;
-  if (worst == 0) {
-    if (row.params.greedy != 0) {
-      token = first_of_max(row, max);
-    } else {
-      row.max = max / row.params.temperature;
-      Cut cut = {kMinusInfinity, 0x7fffffff};
-      if (row.params.top_k > 0 && row.params.top_k < a.vocab)
-        cut = cut_at(row, cut, 0, static_cast<uint64_t>(row.params.top_k), false);
-      if (row.params.top_p < 1.0F) cut = cut_at(row, cut, static_cast<double>(row.params.top_p), 0, true);
-      token = draw(row, cut);
+  const int32_t group = group_of_thread();
+  float logits[kEach];
+  load_group(row, group, kMinusInfinity, logits);
+  float top = kMinusInfinity;
+  uint32_t size = 0;  // the largest magnitude's bits
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    top = larger(top, logits[i]);
+    const uint32_t bits = float_to_bits(logits[i]) & 0x7fffffffU;
+    if (i * kLanes + lane_of_group() < tokens_in(row, group)) size = bits > size ? bits : size;
+  }
+  for (int mask = kLanes / 2; mask > 0; mask /= 2) top = larger(top, shuffle_xor(top, mask));
+  if (lane_of_group() == 0 && group < row.groups) row.scratch.tops[group] = top;
+  const float bad = block_max(size >= 0x7f800000U ? 1.0F : 0.0F, shared.partial);
+  const float max = block_max(top, shared.partial);
+  const int32_t first = first_with(max, logits, group, shared.first);
+  if (threadIdx.x == 0) row.scratch.facts[blockIdx.y] = {.max = max, .first = first, .finite = bad == 0 ? 1 : 0};
+}
+
+// --- weigh: a block has a chunk ---
+
+struct WeighShared {
+  uint64_t mass[kScanThreads / 32];
+  uint64_t listed[kScanThreads / 32];
+  uint32_t counts[kClasses];
+};
+
+__device__ __forceinline__ void sum_chunk(const Row& row, int32_t group, const float (&values)[kEach]) {
+  const int32_t count = tokens_in(row, group);
+  float weights[kEach];
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) weights[i] = i * kLanes + lane_of_group() < count ? weight_of(row, values[i]) : 0.0F;
+  const double sum = group_sum(weights, count);
+  if (lane_of_group() == 0 && group < row.groups) row.scratch.sums[group] = sum;
+}
+
+// Tokens from this distance (in classes) on have together less than half of what top_p leaves out: each less than
+// q = (1 - top_p) / 2 vocab of the largest weight, which the mass is not below.
+__device__ __forceinline__ float listing_reach(const Row& row) {
+  const float q = (1.0F - row.params.top_p) / (2.0F * static_cast<float>(row.vocab));
+  const int exponent = static_cast<int>(float_to_bits(q) >> 23) - 127;  // 2^exponent <= q
+  const float reach = static_cast<float>(-exponent) * (0.6931472F * kClassesPerUnit) + 1.0F;
+  return reach < static_cast<float>(kClasses) ? reach : static_cast<float>(kClasses);
+}
+
+__device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const float (&values)[kEach]) {
+  auto& shared = *reinterpret_cast<WeighShared*>(shared_memory());
+  if (threadIdx.x < kClasses) shared.counts[threadIdx.x] = 0;
+  block_sync();
+  const int32_t count = tokens_in(row, group);
+  const float reach = listing_reach(row);
+  uint64_t mass = 0;
+  uint64_t listed = 0;
+  uint32_t mark = 0;
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const bool there = i * kLanes + lane_of_group() < count;
+    const uint64_t own = there ? mass_of(exp_weight(values[i] - row.max)) : 0;
+    const float distance = distance_of(row, values[i]);
+    const bool is_listed = there && distance < reach;
+    mass += own;
+    if (is_listed) {
+      listed += own;
+      atomic_add(&shared.counts[static_cast<int>(distance)], 1U);
     }
+    const uint32_t bits = lane_mask(is_listed) >> (lane() / kLanes * kLanes);
+    if (lane_of_group() == i) mark = bits & 0xffffU;
+  }
+  if (group < row.groups) row.scratch.marks[group * kLanes + lane_of_group()] = static_cast<uint16_t>(mark);
+  for (int mask = 16; mask > 0; mask /= 2) {
+    mass += shuffle_xor(mass, mask);
+    listed += shuffle_xor(listed, mask);
+  }
+  if (lane() == 0) {
+    shared.mass[threadIdx.x / 32] = mass;
+    shared.listed[threadIdx.x / 32] = listed;
+  }
+  block_sync();
+  Listing& listing = *row.scratch.listing;
+  if (threadIdx.x < kClasses && shared.counts[threadIdx.x] != 0) {
+    atomic_add(&listing.counts[threadIdx.x], shared.counts[threadIdx.x]);
+  }
+  if (threadIdx.x != 0) return;
+  for (int i = 1; i < kScanThreads / 32; ++i) {
+    mass += shared.mass[i];
+    listed += shared.listed[i];
+  }
+  atomic_add(&listing.mass, mass);
+  atomic_add(&listing.listed, listed);
+}
+
+__global__ void __launch_bounds__(kScanThreads) weigh_kernel(SampleLaunch a) {
+  Row row = row_at(a, blockIdx.x);
+  if (!needs_every_weight(row.params, a.vocab)) return;
+  const Facts facts = row_facts(row);
+  if (facts.finite == 0) return;
+  row.max = facts.max / row.params.temperature;
+  const int32_t group = group_of_thread();
+  float values[kEach];
+  load_group(row, group, facts.max, values);
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) values[i] = values[i] / row.params.temperature;
+  if (row.params.top_p < 1.0F) {
+    list_chunk(row, group, values);
+  } else {
+    sum_chunk(row, group, values);
+  }
+}
+
+// --- choose: a block has a row ---
+
+// running[i] = start + items[0] + .. + items[i], added in that order. items: up to a multiple of 8 of them, zeros
+// behind.
+__device__ __forceinline__ void running_sums(const double* items, int32_t count, double start, double* running) {
+  block_sync();
+  if (threadIdx.x == 0) {
+    double sum = start;
+    for (int32_t i = 0; i < count; i += 8) {
+      double part[8];
+#pragma unroll
+      for (int u = 0; u < 8; ++u) part[u] = items[i + u];
+#pragma unroll
+      for (int u = 0; u < 8; ++u) {
+        sum += part[u];
+        running[i + u] = sum;
+      }
+    }
+  }
+  block_sync();
+}
+
+// The first item whose running sum exceeds the target; should rounding carry the walk past the end, the last above 0;
+// -1 where none is.
+__device__ __forceinline__ int32_t pick(const double* items, const double* running, int32_t count, double target,
+                                        Shared& shared) {
+  int32_t first = 0x7fffffff;
+  int32_t last = -1;
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < count; i += kThreads) {
+    if (running[i] > target && i < first) first = i;
+    if (items[i] > 0) last = i;
+  }
+  first = block_least(first, shared);
+  last = -block_least(-last, shared);
+  return first < last ? first : last;
+}
+
+// From the groups' sums: the group, then its token. weights_of(group) puts the weights of the group's tokens into sums,
+// a multiple of 8 of them, and returns how many there are; token_of(group, i) names one.
+template <class Weights, class Token>
+__device__ __forceinline__ int32_t draw(const Row& row, const Weights& weights_of, const Token& token_of) {
+  const Memory memory = memory_of(row);
+  running_sums(memory.sums, row.groups, 0, memory.running);
+  const double target = static_cast<double>(uniform_of(row.params)) * memory.running[row.groups - 1];
+  const int32_t group = pick(memory.sums, memory.running, row.groups, target, *memory.fixed);
+  if (group < 0) return -1;
+  const double reached = group == 0 ? 0.0 : memory.running[group - 1];
+  block_sync();
+  const int32_t count = weights_of(group);
+  running_sums(memory.sums, count, reached, memory.running);
+  const int32_t chosen = pick(memory.sums, memory.running, count, target, *memory.fixed);
+  return chosen < 0 ? -1 : token_of(group, chosen);
+}
+
+__device__ __forceinline__ void clear_behind_sums(const Row& row, const Memory& memory) {
+  const auto i = row.groups + static_cast<int32_t>(threadIdx.x);
+  if (threadIdx.x < 8 && i < padded_groups(row.groups)) memory.sums[i] = 0;
+}
+
+// From the weights of all tokens that remain. sums is set.
+__device__ __forceinline__ int32_t draw_from_all(const Row& row, const Cut& cut) {
+  const Memory memory = memory_of(row);
+  clear_behind_sums(row, memory);
+  const auto weights_of = [&](int32_t group) {
+    const auto i = static_cast<int32_t>(threadIdx.x);
+    const int32_t token = group * kGroup + i;
+    if (i < kGroup) {
+      const float value = token < row.vocab ? value_at(row, token) : kMinusInfinity;
+      memory.sums[i] =
+          token < row.vocab && remains(value, token, cut) ? static_cast<double>(weight_of(row, value)) : 0.0;
+    }
+    return kGroup;
+  };
+  return draw(row, weights_of, [](int32_t group, int32_t i) { return group * kGroup + i; });
+}
+
+__device__ __forceinline__ int32_t draw_uncut(const Row& row) {
+  const Memory memory = memory_of(row);
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < row.groups; i += kThreads) memory.sums[i] = row.scratch.sums[i];
+  return draw_from_all(row, Cut{});
+}
+
+__device__ __forceinline__ int32_t draw_after(const Row& row, const AllTokens&, const Cut& cut) {
+  const Memory memory = memory_of(row);
+  const int32_t padded = (row.groups + kHalves - 1) / kHalves * kHalves;
+  for (auto group = static_cast<int32_t>(threadIdx.x) / kLanes; group < padded; group += kHalves) {
+    float weights[kEach];
+    load_group(row, group, 0, weights);
+#pragma unroll
+    for (int i = 0; i < kEach; ++i) {
+      const int32_t token = group * kGroup + i * kLanes + lane_of_group();
+      const float value = weights[i] / row.params.temperature;
+      weights[i] = token < row.vocab && remains(value, token, cut) ? weight_of(row, value) : 0.0F;
+    }
+    const double sum = group_sum(weights, tokens_in(row, group));
+    if (lane_of_group() == 0 && group < row.groups) memory.sums[group] = sum;
+  }
+  return draw_from_all(row, cut);
+}
+
+// The sum of a group's candidates, in group_sum's order: tokens that do not remain would add zeros.
+__device__ __forceinline__ double candidates_sum(const Row& row, const Memory& memory, int32_t group) {
+  const int32_t begin = group < row.groups ? memory.offsets[group] : 0;
+  const int32_t end = group < row.groups ? memory.offsets[group + 1] : 0;
+  double sum = 0;
+  if (!any_lane(begin < end)) return sum;
+  const int32_t whole = tokens_in(row, group) / kLanes * kLanes;
+  double mine = 0;
+  for (int32_t i = begin; i < end; ++i) {
+    const auto weight = static_cast<double>(memory.fixed->values[i]);
+    const int32_t token = memory.fixed->tokens[i] - group * kGroup;
+    if (token >= whole) {
+      sum += weight;
+    } else if (token % kLanes == lane_of_group()) {
+      mine += weight;
+    }
+  }
+  const int first = lane() / kLanes * kLanes;
+  for (int other = 0; other < kLanes; ++other) sum += shuffle(mine, first + other);
+  return sum;
+}
+
+__device__ __forceinline__ int32_t draw_after(const Row& row, const Candidates& candidates, const Cut& cut) {
+  const Memory memory = memory_of(row);
+  Shared& shared = *memory.fixed;
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < candidates.count; i += kThreads) {
+    const bool stays = remains(shared.values[i], shared.tokens[i], cut);
+    shared.values[i] = stays ? weight_of(row, shared.values[i]) : 0.0F;
+  }
+  block_sync();
+  const int32_t padded = (row.groups + kHalves - 1) / kHalves * kHalves;
+  for (auto group = static_cast<int32_t>(threadIdx.x) / kLanes; group < padded; group += kHalves) {
+    const double sum = candidates_sum(row, memory, group);
+    if (lane_of_group() == 0 && group < row.groups) memory.sums[group] = sum;
+  }
+  clear_behind_sums(row, memory);
+  const auto weights_of = [&](int32_t group) {
+    const int32_t begin = memory.offsets[group];
+    const int32_t count = memory.offsets[group + 1] - begin;
+    const auto i = static_cast<int32_t>(threadIdx.x);
+    if (i < kGroup) memory.sums[i] = i < count ? static_cast<double>(shared.values[begin + i]) : 0.0;
+    return count;
+  };
+  return draw(row, weights_of, [&](int32_t group, int32_t i) { return shared.tokens[memory.offsets[group] + i]; });
+}
+
+template <class Tokens>
+__device__ __forceinline__ int32_t cut_and_draw(const Row& row, const Tokens& tokens, bool by_count) {
+  Cut cut;
+  if (by_count) {
+    cut = cut_at(row, tokens, cut, {.by_mass = false, .wanted = static_cast<double>(row.params.top_k)});
+  }
+  if (row.params.top_p < 1.0F) {
+    const auto share = static_cast<double>(row.params.top_p);
+    const double wanted = by_count ? 0.0 : share * static_cast<double>(row.scratch.listing->mass);
+    cut = cut_at(row, tokens, cut, {.by_mass = true, .wanted = wanted, .share = by_count ? share : 0.0});
+  }
+  return draw_after(row, tokens, cut);
+}
+
+__device__ __forceinline__ int32_t choose(const Row& row) {
+  const bool by_count = cuts_by_count(row.params, row.vocab);
+  if (!by_count && row.params.top_p >= 1.0F) return draw_uncut(row);
+  Limits limits;
+  int32_t count = 0;
+  if (!by_count) {
+    limits = limits_by_mass(row, count);
+  } else if (row.params.top_k <= row.groups) {
+    limits = limits_by_count(row);
+  } else {
+    count = row.vocab;
+  }
+  if (count <= kCandidatesMax) count = gather(row, limits, by_count);
+  if (count <= kCandidatesMax) return cut_and_draw(row, Candidates{memory_of(row).fixed, count, limits.span}, by_count);
+  return cut_and_draw(row, AllTokens{&row, row.vocab, limits.span, limits}, by_count);
+}
+
+__global__ void __launch_bounds__(kThreads) choose_kernel(SampleLaunch a) {
+  Row row = row_at(a, blockIdx.x);
+  if (row.params.skip != 0) return;
+  const Facts facts = row_facts(row);
+  int32_t token = -1;
+  if (facts.finite != 0 && row.params.greedy != 0) {
+    token = facts.first;
+  } else if (facts.finite != 0) {
+    row.max = facts.max / row.params.temperature;
+    token = choose(row);
   }
   if (threadIdx.x == 0) a.tokens[blockIdx.x] = token;
 }
 
+const char* launch_rows(const SampleLaunch& args, void* stream) {
+  const ScratchLayout at = scratch_layout(args.vocab);
+  LaunchShape shape = {.grid_x = static_cast<unsigned>(args.rows),
+                       .grid_y = static_cast<unsigned>(at.chunks),
+                       .threads = kScanThreads,
+                       .shared_bytes = sizeof(ScanShared)};
+  if (const char* error = launch(shape, stream, scan_kernel, args)) return error;
+  shape.shared_bytes = sizeof(WeighShared);
+  if (args.weighs) {
+    if (const char* error = launch(shape, stream, weigh_kernel, args)) return error;
+  }
+  const LaunchShape rows = {
+      .grid_x = static_cast<unsigned>(args.rows), .threads = kThreads, .shared_bytes = shared_bytes(at.groups)};
+  return launch(rows, stream, choose_kernel, args);
+}
+
 }  // namespace
 
+size_t sample_scratch_bytes(int64_t vocab) { return static_cast<size_t>(scratch_layout(vocab).bytes); }
+
 const char* launch_sample(const SampleLaunch& args, void* stream) {
-  if (args.rows == 0) return nullptr;
-  const auto blocks = static_cast<size_t>((args.vocab + kBlock - 1) / kBlock);
-  const LaunchShape shape = {.grid_x = static_cast<unsigned>(args.rows),
-                             .threads = kThreads,
-                             .shared_bytes = sizeof(Shared) + blocks * sizeof(double)};
-  return launch(shape, stream, sample_kernel, args);
+  if (args.vocab > kSampleVocabMax) return "the vocabulary is larger than what can be drawn from on the device";
+  const auto at_once = static_cast<int64_t>(args.scratch_bytes / sample_scratch_bytes(args.vocab));
+  if (at_once == 0) return "the scratch memory for drawing is too small";
+  for (int64_t begin = 0; begin < args.rows; begin += at_once) {
+    SampleLaunch part = args;
+    part.rows = args.rows - begin < at_once ? args.rows - begin : at_once;
+    part.logits = args.logits + begin * args.vocab;
+    part.params = args.params + begin;
+    part.tokens = args.tokens + begin;
+    if (const char* error = launch_rows(part, stream)) return error;
+  }
+  return nullptr;
 }
 
 }  // namespace cove::cuda

@@ -2,6 +2,7 @@
 // Draws tokens on the device, the same that compute/sampling draws on the host. Rows that need more than temperature,
 // top_k, top_p and min_p (bias, masks, penalties, log probabilities) are left to the host.
 
+#include <cstddef>
 #include <cstdint>
 
 namespace cove::cuda {
@@ -17,14 +18,26 @@ struct SampleRow {
   int32_t skip = 0;    // 1: the host draws this row
 };
 
+constexpr bool cuts_by_count(const SampleRow& row, int64_t vocab) { return row.top_k > 0 && row.top_k < vocab; }
+// Whether every token's weight is needed before one can be drawn.
+constexpr bool needs_every_weight(const SampleRow& row, int64_t vocab) {
+  return row.skip == 0 && row.greedy == 0 && !cuts_by_count(row, vocab);
+}
+
 struct SampleLaunch {
   const float* logits = nullptr;  // [rows][vocab]
   int64_t rows = 0;
-  int64_t vocab = 0;
+  int64_t vocab = 0;                  // at most kSampleVocabMax
   const SampleRow* params = nullptr;  // device [rows]
+  bool weighs = true;                 // false only if no row needs_every_weight
   int32_t* tokens = nullptr;          // device [rows]; -1: a logit is not finite
+  void* scratch = nullptr;            // device, aligned to 256; nothing is kept there from launch to launch
+  size_t scratch_bytes = 0;           // sample_scratch_bytes() or more: then more rows are drawn at once
   bool operator==(const SampleLaunch&) const = default;
 };
 const char* launch_sample(const SampleLaunch& args, void* stream);
+
+constexpr int64_t kSampleVocabMax = 500'000;
+size_t sample_scratch_bytes(int64_t vocab);  // for one row
 
 }  // namespace cove::cuda
