@@ -6,12 +6,12 @@
 #   fuzz     every fuzzer for a few seconds, from its committed seeds
 #   trainer  the tests of cove-train (LibTorch)
 #   release  the end-to-end tests, against the program that users run
-#   cuda     only when asked for: the tests of the CUDA backend, where there is nvcc; without a GPU they are compiled and skipped
+#   cuda     the tests of the CUDA backend, where there is nvcc; without a GPU they are compiled and skipped
 # COVE_SETS="dev release" runs only those. The time each part took is printed before the tests.
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
-sets=${COVE_SETS:-dev tsan fuzz trainer release}
+sets=${COVE_SETS:-dev tsan fuzz trainer release cuda}
 has() { case " $sets " in *" $1 "*) return 0 ;; *) return 1 ;; esac; }
 say() { tools/say.sh "$@"; }
 
@@ -71,7 +71,7 @@ if has cuda; then
     tools/build.sh cuda cove_cuda_test cove_golden_cuda_test
     add_tests build/cuda
   else
-    say "cuda: skipped: no nvcc"
+    say "cuda: skipped: no nvcc (dev runs the same kernels in the emulator)"
   fi
 fi
 mv "$list.new" "$list"
