@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [OUT]: on a machine with an NVIDIA GPU: build, check, measure, and print one table. Under ten minutes on 16 cores.
 #   1 build    presets cuda (tests) and release (cove), or what tests/gpu/bundle.sh brought along where libraries are missing
-#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
+#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); sampling's speed (sample_speed.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
 #            256 greedy steps against transformers (tools/gpu_oracle.py), cove-mini's exercises on GPU and CPU, memcheck of the suite
 #   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
 #   4 serve    cove-mini and the 7B shape under 64 clients over HTTP
@@ -39,6 +39,7 @@ fi
 
 # --- 2 check ---
 step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper" --trace
+step sampling 60 tests/gpu/sample_speed.sh "$out"
 step conformance 120 "$conformance"
 step golden 120 "$golden"
 # transformers as the oracle: small random models of each family, logits and 256 greedy steps.
@@ -95,6 +96,7 @@ fi
     [ -f "$out/tasks_$device.log" ] && { printf '\n--- exercises of cove-mini, %s\n' $device; cat "$out/tasks_$device.log"; }
   done
   [ -f "$out/hopper.log" ] && { printf '\n--- Hopper kernels\n'; grep -v '^next' "$out/hopper.log"; }
+  [ -f "$out/sampling.log" ] && { printf '\n--- drawing tokens\n'; cat "$out/sampling.log"; }
   for name in mini 7b; do
     [ -f "$out/load_$name.log" ] && { printf '\n--- served: %s, 64 clients\n' $name; tail -n 20 "$out/load_$name.log"; }
   done

@@ -6,11 +6,11 @@
 #include <gtest/gtest.h>
 
 #include "backends/cuda/backend/backend.h"
-#include "backends/cuda/backend/buffers.h"
 #include "backends/cuda/backend/step_work.h"
 #include "backends/cuda/emulator/block.h"
 #include "backends/cuda/emulator/emulated_device.h"
 #include "backends/cuda/rounded_values.h"
+#include "backends/cuda/sampling_testing.h"
 #include "compute/conformance/attention_rig.h"
 #include "compute/conformance/linear_rig.h"
 #include "tensor/formats/float16.h"
@@ -92,115 +92,12 @@ TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decodi
   }
 }
 
-// Every row of `logits` drawn on the emulated device, `at_once` in one go, and by the host's definition.
-void check_draws(std::span<const float> logits, int64_t vocab, const std::vector<SampleParams>& params,
-                 size_t at_once = 100) {
-  const auto device = emulated::make_device();
-  std::vector<SampleRow> rows;
-  for (const SampleParams& p : params) {
-    rows.push_back({.seed = p.seed,
-                    .position = p.position,
-                    .temperature = p.temperature,
-                    .top_p = p.top_p,
-                    .min_p = p.min_p,
-                    .top_k = p.top_k,
-                    .greedy = p.temperature < kGreedyTemperature ? 1 : 0});
-  }
-  const size_t scratch_bytes = std::min(at_once, rows.size()) * sample_scratch_bytes(vocab);
-  const auto scratch = CudaBuffer::make(*device, scratch_bytes);
-  ASSERT_TRUE(scratch);
-  std::vector<int32_t> tokens(params.size(), -7);
-  const SampleLaunch launch = {
-      .logits = logits.data(),
-      .rows = std::ssize(params),
-      .vocab = vocab,
-      .params = rows.data(),
-      .weighs = std::ranges::any_of(rows, [&](const SampleRow& row) { return needs_every_weight(row, vocab); }),
-      .tokens = tokens.data(),
-      .scratch = (*scratch)->data(),
-      .scratch_bytes = scratch_bytes};
-  device->note(launch_sample(launch, device->stream()));
-  ASSERT_TRUE(device->synchronize());
-  SampleScratch host_scratch;
-  for (size_t r = 0; r < params.size(); ++r) {
-    const auto row = logits.subspan(r * static_cast<size_t>(vocab), static_cast<size_t>(vocab));
-    EXPECT_EQ(tokens[r], sample_row(row, params[r], host_scratch).token)
-        << "row " << r << " of " << vocab << ": top_k " << params[r].top_k << " top_p " << params[r].top_p << " min_p "
-        << params[r].min_p << " temperature " << params[r].temperature;
-  }
-}
-
-TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws) {
-  for (const int64_t vocab : {1, 5, 300, 2065, 4097}) {
-    std::vector<SampleParams> params;
-    for (uint64_t i = 0; i < 48; ++i) {
-      SampleParams p;
-      p.seed = 0x1234567890ULL * (i + 1);
-      p.position = static_cast<int64_t>(i * i * 1'000'003);
-      p.temperature = i % 8 == 0 ? 0.0F : 0.3F + 0.1F * static_cast<float>(i % 11);
-      if (i % 2 == 0) p.top_p = i % 6 == 0 ? 0.0F : 0.5F + 0.04F * static_cast<float>(i % 13);
-      if (i % 3 == 0) p.top_k = static_cast<int32_t>(1 + i);
-      if (i % 5 == 0) p.min_p = 0.02F * static_cast<float>(i % 7);
-      params.push_back(p);
-    }
-    std::vector<float> logits = random_values(vocab * std::ssize(params), 80, 2.0F);
-    // Equal values, also at the edges of cuts, and both zeros.
-    for (size_t i = 0; i < logits.size(); ++i) {
-      if (i % 3 != 0) logits[i] = std::round(logits[i] * 2) / 2;
-    }
-    check_draws(logits, vocab, params, vocab == 300 ? 7 : 100);
-  }
-}
-
-// Many tokens: few and many candidates of a cut, and more than are collected, by the spread of the logits.
+TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws) { check_every_combination(*emulated::make_device()); }
 TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws_from_large_vocabularies) {
-  for (const int64_t vocab : {20'011, 152'064}) {
-    std::vector<SampleParams> params = {
-        {.temperature = 0},
-        {},
-        {.min_p = 0.01F},
-        {.top_p = 0.9F},
-        {.temperature = 0.6F, .top_p = 0.95F},
-        {.top_p = 0.999F},
-        {.top_k = 20},
-        {.temperature = 0.7F, .top_k = 20, .top_p = 0.8F},
-        {.top_k = 50, .top_p = 0.9F, .min_p = 0.05F},
-        {.top_k = static_cast<int32_t>(vocab / 256)},
-        {.top_k = static_cast<int32_t>(vocab / 256 + 2), .top_p = 0.5F},  // more than there are groups of 256
-    };
-    for (size_t i = 0; i < params.size(); ++i) {
-      params[i].seed = 0x9876543210ULL * (i + 1);
-      params[i].position = static_cast<int64_t>(i);
-    }
-    for (const float spread : {0.2F, 1.5F, 4.0F}) {
-      if (vocab > 100'000 && spread < 1) continue;
-      check_draws(random_values(vocab * std::ssize(params), 83, spread), vocab, params);
-    }
-  }
+  check_large_vocabularies(*emulated::make_device());
 }
-
-TEST(EmulatedCuda, draws_among_many_equal_values) {
-  for (const int64_t vocab : {3'000, 9'000}) {  // more than are compared with each other, more than are collected
-    std::vector<SampleParams> params;
-    for (uint64_t i = 0; i < 6; ++i) {
-      params.push_back({.top_k = i % 2 == 0 ? 0 : 2000, .top_p = i < 4 ? 0.7F : 1.0F, .seed = 77 + i});
-    }
-    params[1].top_k = 8;  // there are at least as many groups of 256
-    std::vector<float> logits(static_cast<size_t>(vocab) * params.size(), -1.5F);
-    logits[5] = 0;
-    check_draws(logits, vocab, params);
-  }
-}
-
-TEST(EmulatedCuda, a_row_that_is_not_finite_draws_nothing) {
-  std::vector<float> logits = random_values(3 * 40, 81);
-  logits[7] = NAN;
-  logits[40 + 39] = INFINITY;
-  check_draws(logits, 40, std::vector<SampleParams>(3));
-  check_draws(logits, 40, std::vector<SampleParams>(3, {.temperature = 0}));
-  check_draws(logits, 40, std::vector<SampleParams>(3, {.top_p = 0.5F}));
-  check_draws(logits, 40, std::vector<SampleParams>(3, {.top_k = 4}));
-}
+TEST(EmulatedCuda, draws_among_many_equal_values) { check_equal_values(*emulated::make_device()); }
+TEST(EmulatedCuda, a_row_that_is_not_finite_draws_nothing) { check_rows_not_finite(*emulated::make_device()); }
 
 TEST(EmulatedCuda, refuses_to_draw_without_room_or_from_too_many_tokens) {
   const SampleRow row;
