@@ -63,6 +63,8 @@ inline void warp_sync() {
 }
 inline int lane() { return emulated::lane(); }
 inline void thread_fence() {}
+inline void wait_for_previous_kernel() {}
+inline void let_next_kernel_start() {}
 inline unsigned char* shared_memory() { return reinterpret_cast<unsigned char*>(emulated::dynamic_shared()); }
 
 template <class T>
@@ -213,6 +215,20 @@ __device__ __forceinline__ void block_sync() { __syncthreads(); }
 __device__ __forceinline__ void warp_sync() { __syncwarp(); }
 __device__ __forceinline__ int lane() { return static_cast<int>(threadIdx.x & 31); }
 __device__ __forceinline__ void thread_fence() { __threadfence(); }
+// From sm_90 on a kernel may start while the one before it in the stream runs. Before it reads or writes anything that
+// an earlier kernel of a step touches, every thread waits; weights never change, so that their loads may come first.
+// Every kernel waits, so that a kernel that has waited knows all before it to have ended, not only the last.
+__device__ __forceinline__ void wait_for_previous_kernel() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+// The next kernel's blocks may take what this kernel's leave free once all blocks of this one are running.
+__device__ __forceinline__ void let_next_kernel_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
 __device__ __forceinline__ unsigned char* shared_memory() {
   extern __shared__ __align__(128) unsigned char cove_dynamic_shared[];
   return cove_dynamic_shared;

@@ -23,8 +23,8 @@ struct ScanShared {
   int32_t first[kScanThreads / 32];
 };
 
-__device__ __forceinline__ int32_t group_of_thread() {
-  return static_cast<int32_t>(blockIdx.y) * (kChunk / kGroup) + static_cast<int32_t>(threadIdx.x) / kLanes;
+__device__ __forceinline__ int32_t group_in(int32_t chunk) {
+  return chunk * (kChunk / kGroup) + static_cast<int32_t>(threadIdx.x) / kLanes;
 }
 
 // The chunk's first token with the largest logit; thread 0 has it.
@@ -46,15 +46,19 @@ __device__ __forceinline__ int32_t first_with(float max, const float (&logits)[k
 }
 
 __global__ void __launch_bounds__(kScanThreads) scan_kernel(SampleLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const Row row = row_at(a, blockIdx.x);
   if (row.params.skip != 0) return;
   auto& shared = *reinterpret_cast<ScanShared*>(shared_memory());
-  if (blockIdx.y == 0) {
+  // From the end, which was written last and is likely in L2; weigh then begins with what scan read last.
+  const int32_t chunk = row.chunks - 1 - static_cast<int32_t>(blockIdx.y);
+  if (chunk == 0) {
     Listing& listing = *row.scratch.listing;
     if (threadIdx.x == 0) listing.mass = listing.listed = 0;
     if (threadIdx.x < kClasses) listing.counts[threadIdx.x] = 0;
   }
-  const int32_t group = group_of_thread();
+  const int32_t group = group_in(chunk);
   float logits[kEach];
   load_group(row, group, kMinusInfinity, logits);
   float top = kMinusInfinity;
@@ -70,7 +74,7 @@ __global__ void __launch_bounds__(kScanThreads) scan_kernel(SampleLaunch a) {
   const float bad = block_max(size >= 0x7f800000U ? 1.0F : 0.0F, shared.partial);
   const float max = block_max(top, shared.partial);
   const int32_t first = first_with(max, logits, group, shared.first);
-  if (threadIdx.x == 0) row.scratch.facts[blockIdx.y] = {.max = max, .first = first, .finite = bad == 0 ? 1 : 0};
+  if (threadIdx.x == 0) row.scratch.facts[chunk] = {.max = max, .first = first, .finite = bad == 0 ? 1 : 0};
 }
 
 // --- weigh: a block has a chunk ---
@@ -111,8 +115,9 @@ __device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const 
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
     const bool there = i * kLanes + lane_of_group() < count;
-    const uint64_t own = there ? mass_of(exp_weight(values[i] - row.max)) : 0;
     const float distance = distance_of(row, values[i]);
+    uint64_t own = 0;  // as it is behind the last class
+    if (there && distance < static_cast<float>(kClasses)) own = mass_of(exp_weight(values[i] - row.max));
     const bool is_listed = there && distance < reach;
     mass += own;
     if (is_listed) {
@@ -146,14 +151,16 @@ __device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const 
 }
 
 __global__ void __launch_bounds__(kScanThreads) weigh_kernel(SampleLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   Row row = row_at(a, blockIdx.x);
   if (!needs_every_weight(row.params, a.vocab)) return;
+  const int32_t group = group_in(static_cast<int32_t>(blockIdx.y));
+  float values[kEach];
+  load_group(row, group, 0, values);
   const Facts facts = row_facts(row);
   if (facts.finite == 0) return;
   row.max = facts.max / row.params.temperature;
-  const int32_t group = group_of_thread();
-  float values[kEach];
-  load_group(row, group, facts.max, values);
 #pragma unroll
   for (int i = 0; i < kEach; ++i) values[i] = values[i] / row.params.temperature;
   if (row.params.top_p < 1.0F) {
@@ -165,22 +172,30 @@ __global__ void __launch_bounds__(kScanThreads) weigh_kernel(SampleLaunch a) {
 
 // --- choose: a block has a row ---
 
-// running[i] = start + items[0] + .. + items[i], added in that order. items: up to a multiple of 8 of them, zeros
-// behind.
+// running[i] = start + items[0] + .. + items[i], added in that order: by one warp, 32 items at a time.
 __device__ __forceinline__ void running_sums(const double* items, int32_t count, double start, double* running) {
+  constexpr int kFew = 12;
   block_sync();
-  if (threadIdx.x == 0) {
-    double sum = start;
-    for (int32_t i = 0; i < count; i += 8) {
-      double part[8];
+  double sum = start;
+  for (int32_t begin = 0; threadIdx.x < 32 && begin < count; begin += 32) {
+    const int32_t i = begin + lane();
+    const double own = i < count ? items[i] : 0.0;
+    double mine = sum;
+    uint32_t bits = lane_mask(own > 0);  // zeros change nothing
+    if (count_bits(bits) <= kFew) {
+      for (; bits != 0; bits &= bits - 1) {
+        const int from = lowest_bit(bits);
+        sum += shuffle(own, from);
+        if (lane() >= from) mine = sum;
+      }
+    } else {
 #pragma unroll
-      for (int u = 0; u < 8; ++u) part[u] = items[i + u];
-#pragma unroll
-      for (int u = 0; u < 8; ++u) {
-        sum += part[u];
-        running[i + u] = sum;
+      for (int from = 0; from < 32; ++from) {
+        sum += shuffle(own, from);
+        if (lane() >= from) mine = sum;
       }
     }
+    if (i < count) running[i] = mine;
   }
   block_sync();
 }
@@ -217,15 +232,9 @@ __device__ __forceinline__ int32_t draw(const Row& row, const Weights& weights_o
   return chosen < 0 ? -1 : token_of(group, chosen);
 }
 
-__device__ __forceinline__ void clear_behind_sums(const Row& row, const Memory& memory) {
-  const auto i = row.groups + static_cast<int32_t>(threadIdx.x);
-  if (threadIdx.x < 8 && i < padded_groups(row.groups)) memory.sums[i] = 0;
-}
-
 // From the weights of all tokens that remain. sums is set.
 __device__ __forceinline__ int32_t draw_from_all(const Row& row, const Cut& cut) {
   const Memory memory = memory_of(row);
-  clear_behind_sums(row, memory);
   const auto weights_of = [&](int32_t group) {
     const auto i = static_cast<int32_t>(threadIdx.x);
     const int32_t token = group * kGroup + i;
@@ -298,12 +307,11 @@ __device__ __forceinline__ int32_t draw_after(const Row& row, const Candidates& 
     const double sum = candidates_sum(row, memory, group);
     if (lane_of_group() == 0 && group < row.groups) memory.sums[group] = sum;
   }
-  clear_behind_sums(row, memory);
   const auto weights_of = [&](int32_t group) {
     const int32_t begin = memory.offsets[group];
     const int32_t count = memory.offsets[group + 1] - begin;
     const auto i = static_cast<int32_t>(threadIdx.x);
-    if (i < kGroup) memory.sums[i] = i < count ? static_cast<double>(shared.values[begin + i]) : 0.0;
+    if (i < count) memory.sums[i] = static_cast<double>(shared.values[begin + i]);
     return count;
   };
   return draw(row, weights_of, [&](int32_t group, int32_t i) { return shared.tokens[memory.offsets[group] + i]; });
@@ -341,6 +349,8 @@ __device__ __forceinline__ int32_t choose(const Row& row) {
 }
 
 __global__ void __launch_bounds__(kThreads) choose_kernel(SampleLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   Row row = row_at(a, blockIdx.x);
   if (row.params.skip != 0) return;
   const Facts facts = row_facts(row);

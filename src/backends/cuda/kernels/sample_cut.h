@@ -41,15 +41,15 @@ struct Memory {
   double* running;
   int32_t* offsets;  // where a group's candidates begin
 };
-constexpr int64_t padded_groups(int64_t groups) { return ((groups < kGroup ? kGroup : groups) + 7) / 8 * 8; }
+constexpr int64_t entries_for(int64_t groups) { return groups < kGroup ? kGroup : groups; }
 constexpr size_t shared_bytes(int64_t groups) {
-  const auto entries = static_cast<size_t>(padded_groups(groups));
-  return sizeof(Shared) + entries * 2 * sizeof(double) + (entries + 8) * sizeof(int32_t);
+  const auto entries = static_cast<size_t>(entries_for(groups));
+  return sizeof(Shared) + entries * 2 * sizeof(double) + (entries + 1) * sizeof(int32_t);
 }
 __device__ __forceinline__ Memory memory_of(const Row& row) {
   auto* fixed = reinterpret_cast<Shared*>(shared_memory());
   auto* sums = reinterpret_cast<double*>(fixed + 1);
-  const int64_t entries = padded_groups(row.groups);
+  const int64_t entries = entries_for(row.groups);
   return {.fixed = fixed,
           .sums = sums,
           .running = sums + entries,
@@ -409,28 +409,34 @@ __device__ __forceinline__ uint32_t marks_within(const Row& row, const Limits& l
   return kept;
 }
 
-// Collects the candidates in the order of ids, and where each group's begin; returns how many there are. Nothing is
-// collected when they are too many. by_count: all tokens of groups that have one are looked at, else the listed ones.
-__device__ __forceinline__ int32_t gather(const Row& row, const Limits& limits, bool by_count) {
+// Which of the lane's 16 tokens of the group are looked at: all of groups that have a candidate, or the listed ones.
+__device__ __forceinline__ uint32_t marks_to_try(const Row& row, const Limits& limits, int32_t group, bool by_count) {
+  if (group >= row.groups) return 0;
+  const int32_t word = group * kLanes + lane_of_group();
+  if (!by_count) return row.scratch.marks[word];
+  if (row.scratch.tops[group] / row.params.temperature < limits.least) return 0;
+  const int32_t left = row.vocab - word * kLanes;
+  return left >= kLanes ? 0xffffU : left <= 0 ? 0 : (1U << left) - 1;
+}
+
+// memory.offsets: how many candidates each group has, then where they begin. scratch.marks: which they are. Returns how
+// many in all.
+__device__ __forceinline__ int32_t count_candidates(const Row& row, const Limits& limits, bool by_count) {
   const Memory memory = memory_of(row);
   const int32_t half = static_cast<int32_t>(threadIdx.x) / kLanes;
   const int32_t padded = (row.groups + kHalves - 1) / kHalves * kHalves;
+  uint32_t next = marks_to_try(row, limits, half, by_count);
   for (int32_t group = half; group < padded; group += kHalves) {
-    const int32_t word = group * kLanes + lane_of_group();
-    uint32_t mark = 0;
-    if (group < row.groups) {
-      const int32_t left = row.vocab - word * kLanes;
-      const uint32_t there = left >= kLanes ? 0xffffU : left <= 0 ? 0 : (1U << left) - 1;
-      if (!by_count) {
-        mark = row.scratch.marks[word];
-      } else if (row.scratch.tops[group] / row.params.temperature >= limits.least) {
-        mark = there;
-      }
+    uint32_t mark = next;
+    next = marks_to_try(row, limits, group + kHalves, by_count);  // under way while this group is looked at
+    int32_t count = 0;
+    if (any_lane(mark != 0)) {
+      const int32_t word = group * kLanes + lane_of_group();
       mark = marks_within(row, limits, word * kLanes, mark);
-      row.scratch.marks[word] = static_cast<uint16_t>(mark);  // this lane's own, below
+      if (group < row.groups) row.scratch.marks[word] = static_cast<uint16_t>(mark);
+      count = count_bits(mark);
+      for (int mask = kLanes / 2; mask > 0; mask /= 2) count += shuffle_xor(count, mask);
     }
-    int32_t count = count_bits(mark);
-    for (int mask = kLanes / 2; mask > 0; mask /= 2) count += shuffle_xor(count, mask);
     if (lane_of_group() == 0 && group < row.groups) memory.offsets[group] = count;
   }
   block_sync();
@@ -443,24 +449,34 @@ __device__ __forceinline__ int32_t gather(const Row& row, const Limits& limits, 
   if (mine + 1 < row.groups) memory.offsets[mine + 1] = before + first;
   if (threadIdx.x == 0) memory.offsets[row.groups] = static_cast<int32_t>(total);
   block_sync();
-  if (total > kCandidatesMax) return static_cast<int32_t>(total);
-  for (int32_t group = half; group < padded; group += kHalves) {
+  return static_cast<int32_t>(total);
+}
+
+// Collects the candidates in the order of ids. Nothing is collected when they are too many.
+__device__ __forceinline__ int32_t gather(const Row& row, const Limits& limits, bool by_count) {
+  const Memory memory = memory_of(row);
+  const int32_t total = count_candidates(row, limits, by_count);
+  if (total > kCandidatesMax) return total;
+  const int32_t padded = (row.groups + kHalves - 1) / kHalves * kHalves;
+  for (auto group = static_cast<int32_t>(threadIdx.x) / kLanes; group < padded; group += kHalves) {
+    const int32_t begin = group < row.groups ? memory.offsets[group] : 0;
+    const bool has = group < row.groups && memory.offsets[group + 1] > begin;
+    if (!any_lane(has)) continue;
     const int32_t word = group * kLanes + lane_of_group();
-    uint32_t mark = group < row.groups ? row.scratch.marks[word] : 0;
-    int32_t before_lane = count_bits(mark);
+    uint32_t mark = has ? row.scratch.marks[word] : 0;  // this lane wrote it
+    int32_t through = count_bits(mark);                 // of the lanes up to this one
     for (int step = 1; step < kLanes; step *= 2) {
-      const int32_t other = shuffle(before_lane, lane() - step);
-      if (lane_of_group() >= step) before_lane += other;
+      const int32_t other = shuffle(through, lane() - step);
+      if (lane_of_group() >= step) through += other;
     }
-    before_lane -= count_bits(mark);
-    for (int32_t at = group < row.groups ? memory.offsets[group] + before_lane : 0; mark != 0; mark &= mark - 1, ++at) {
+    for (int32_t at = begin + through - count_bits(mark); mark != 0; mark &= mark - 1, ++at) {
       const int32_t token = word * kLanes + lowest_bit(mark);
       memory.fixed->values[at] = value_at(row, token);
       memory.fixed->tokens[at] = token;
     }
   }
   block_sync();
-  return static_cast<int32_t>(total);
+  return total;
 }
 
 }  // namespace cove::cuda::dev::sampling
