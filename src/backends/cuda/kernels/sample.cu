@@ -364,6 +364,9 @@ __global__ void __launch_bounds__(kThreads) choose_kernel(SampleLaunch a) {
   if (threadIdx.x == 0) a.tokens[blockIdx.x] = token;
 }
 
+// What a block may have on every GPU from compute capability 8.0 on.
+static_assert(shared_bytes(scratch_layout(kSampleVocabMax).groups) <= size_t{99} << 10);
+
 const char* launch_rows(const SampleLaunch& args, void* stream) {
   const ScratchLayout at = scratch_layout(args.vocab);
   LaunchShape shape = {.grid_x = static_cast<unsigned>(args.rows),
