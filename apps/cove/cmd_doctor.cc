@@ -132,6 +132,8 @@ json::object fit_json(const FitRow& row) {
           {"tokens_per_s_max", row.tokens_per_s}};
 }
 
+json::value or_null(const std::optional<double>& value) { return value ? json::value(*value) : json::value(nullptr); }
+
 json::object facts_json(const Facts& facts) {
   json::array features(facts.cpu.features.begin(), facts.cpu.features.end());
   json::array gpus;
@@ -140,7 +142,10 @@ json::object facts_json(const Facts& facts) {
       gpus.push_back(json::object{{"name", gpu.name},
                                   {"memory_total_bytes", gpu.memory_total_bytes},
                                   {"memory_free_bytes", gpu.memory_free_bytes},
-                                  {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)}});
+                                  {"compute_capability", fmt::format("{}.{}", gpu.compute_major, gpu.compute_minor)},
+                                  {"utilization", or_null(gpu.utilization)},
+                                  {"temperature_c", or_null(gpu.temperature_c)},
+                                  {"power_w", or_null(gpu.power_w)}});
     }
   }
   return {{"cpu", json::object{{"model", facts.cpu.model},

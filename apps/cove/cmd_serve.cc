@@ -11,6 +11,7 @@
 
 #include "audit_config.h"
 #include "base/log.h"
+#include "base/nvml.h"
 #include "commands.h"
 #include "open_engine.h"
 #include "serve_alerts.h"
@@ -158,6 +159,7 @@ class Service {
     TRY_ASSIGN(server_, http::Server::create(listening, *gateway_));
     gateway_->set_server(server_.get());
     if (tls_.on()) gateway_->metrics().set_certificate_end(tls_.context()->not_after_s());
+    watch_gpus();
     url_ = base_url(host, server_->port(), tls_.context().get());
     return {};
   }
@@ -170,6 +172,19 @@ class Service {
       gateway_->metrics().set_certificate_end(tls->not_after_s());
     }
     alerts_->tick(std::time(nullptr));
+    if (gpus_) gateway_->metrics().set_gpus(gpus_->look().gpus);
+  }
+
+  // GPUs are shown wherever there is a driver, whatever computes: who shares the machine wants to know.
+  void watch_gpus() {
+    auto monitor = GpuMonitor::open();
+    if (!monitor) {
+      if (monitor.error().code != ErrorCode::kNotFound)
+        log::warn("serve.gpus_not_watched", {{"error", monitor.error().message}, {"effect", "no cove_gpu_ metrics"}});
+      return;
+    }
+    gpus_ = std::move(*monitor);
+    gateway_->metrics().set_gpus(gpus_->look().gpus);
   }
 
   std::filesystem::path key_path() const { return config_.data / "admin.key"; }
@@ -258,6 +273,7 @@ class Service {
   std::unique_ptr<plugins::PluginSet> plugins_;
   std::unique_ptr<server::Gateway> gateway_;
   std::unique_ptr<http::Server> server_;
+  std::optional<GpuMonitor> gpus_;  // main thread; empty without a driver
   std::thread io_thread_;
   std::jthread digesting_;
 };

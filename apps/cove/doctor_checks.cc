@@ -158,6 +158,9 @@ std::string describe_gpus(const GpuDriver& driver) {
   for (const GpuInfo& gpu : driver.gpus) {
     text += fmt::format("{}{}, {} of {} free, compute capability {}.{}", text.empty() ? "" : "; ", gpu.name,
                         gb(gpu.memory_free_bytes), gb(gpu.memory_total_bytes), gpu.compute_major, gpu.compute_minor);
+    if (gpu.utilization) text += fmt::format(", {:.0f} % busy", *gpu.utilization * 100);
+    if (gpu.temperature_c) text += fmt::format(", {:.0f} °C", *gpu.temperature_c);
+    if (gpu.power_w) text += fmt::format(", {:.0f} W", *gpu.power_w);
   }
   return text.empty() ? "a driver, but no GPU" : text;
 }

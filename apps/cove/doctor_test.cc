@@ -97,13 +97,15 @@ Facts good_machine() {
   return facts;
 }
 
-Verdict verdict_of(const Facts& facts, std::string_view name) {
+CheckRow row_of(const Facts& facts, std::string_view name) {
   for (const CheckRow& row : judge(facts)) {
-    if (row.name == name) return row.verdict;
+    if (row.name == name) return row;
   }
   ADD_FAILURE() << "no row " << name;
-  return Verdict::kInfo;
+  return {};
 }
+
+Verdict verdict_of(const Facts& facts, std::string_view name) { return row_of(facts, name).verdict; }
 
 TEST(DoctorChecks, a_good_machine_without_gpu_passes) {
   const auto rows = judge(good_machine());
@@ -153,6 +155,10 @@ TEST(DoctorChecks, a_gpu_is_judged_only_when_there_is_one) {
                                   .compute_minor = 0}}};
   EXPECT_EQ(verdict_of(facts, "gpu"), Verdict::kOk);
   EXPECT_EQ(verdict_of(facts, "gpu driver"), Verdict::kOk);
+  EXPECT_EQ(row_of(facts, "gpu").value, "H200, 149.0 GB of 150.0 GB free, compute capability 9.0");
+  facts.gpu->gpus[0].utilization = 0.97;
+  facts.gpu->gpus[0].power_w = 412.6;
+  EXPECT_EQ(row_of(facts, "gpu").value, "H200, 149.0 GB of 150.0 GB free, compute capability 9.0, 97 % busy, 413 W");
   facts.gpu->gpus[0].memory_total_bytes = 8 * kGb;
   facts.gpu->cuda_major = 11;
   EXPECT_EQ(verdict_of(facts, "gpu"), Verdict::kBelowRecommended);

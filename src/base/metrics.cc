@@ -1,6 +1,7 @@
 #include "base/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include <fmt/format.h>
@@ -107,7 +108,9 @@ void MetricsRegistry::render_family(const Family& family, std::string_view name,
   fmt::format_to(sink, "# HELP {} {}\n# TYPE {} {}\n", name, family.spec.help, name, kind_name(family.spec.kind));
   for (const auto& [labels, series] : family.series) {
     if (series->histogram == nullptr) {
-      fmt::format_to(sink, "{}{} {}\n", name, braces(extra, labels), series->metric.value());
+      const double value = series->metric.value();
+      const std::string text = std::isnan(value) ? "NaN" : fmt::format("{}", value);  // as the format spells it
+      fmt::format_to(sink, "{}{} {}\n", name, braces(extra, labels), text);
       continue;
     }
     const Histogram& histogram = *series->histogram;

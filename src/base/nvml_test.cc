@@ -30,6 +30,19 @@ TEST(Nvml, lists_gpus_and_counts_those_that_do_not_answer) {
   EXPECT_EQ(gpus->gpus[1].name, "");
 }
 
+TEST(Nvml, tells_how_busy_and_warm_a_gpu_is_and_leaves_out_what_it_does_not_tell) {
+  const auto monitor = GpuMonitor::open(COVE_FAKE_NVML);
+  ASSERT_TRUE(monitor.has_value()) << monitor.error().message;
+  for (int i = 0; i < 2; ++i) {
+    const GpuDriver driver = monitor->look();
+    ASSERT_EQ(driver.gpus.size(), 2U);
+    EXPECT_EQ(driver.gpus[0].utilization, 0.97);
+    EXPECT_EQ(driver.gpus[0].temperature_c, 41);
+    EXPECT_EQ(driver.gpus[0].power_w, std::nullopt);
+    EXPECT_EQ(driver.gpus[1].utilization, std::nullopt);
+  }
+}
+
 TEST(Nvml, a_driver_that_answers_names_its_gpus) {
   const auto gpus = probe_gpus();
   if (!gpus) GTEST_SKIP() << gpus.error().message;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <fstream>
+#include <limits>
 #include <map>
 
 #include <fmt/format.h>
@@ -77,6 +78,26 @@ void ServerMetrics::read_alerts(const anomaly::Watch& watch, const anomaly::Webh
   set("delivered", counts.delivered);
   set("failed", counts.failed_attempts);
   set("dropped", counts.dropped);
+}
+
+void ServerMetrics::set_gpus(std::span<const GpuInfo> gpus) {
+  for (size_t i = 0; i < gpus.size(); ++i) {
+    const GpuInfo& gpu = gpus[i];
+    if (gpu.name.empty()) continue;  // it does not answer
+    const std::string index = std::to_string(i);
+    const std::array labels{std::string_view(index), std::string_view(gpu.name)};
+    registry_.metric(kGpuMemoryTotal, labels).set(static_cast<double>(gpu.memory_total_bytes));
+    registry_.metric(kGpuMemoryUsed, labels).set(static_cast<double>(gpu.memory_total_bytes - gpu.memory_free_bytes));
+    const auto set = [&](const MetricSpec& spec, const std::optional<double>& value) {
+      const double shown = value.value_or(std::numeric_limits<double>::quiet_NaN());
+      // Without a first value there is no series.
+      if (value || gpus_told_.contains({i, spec.name})) registry_.metric(spec, labels).set(shown);
+      if (value) gpus_told_.insert({i, spec.name});
+    };
+    set(kGpuUtilization, gpu.utilization);
+    set(kGpuTemperature, gpu.temperature_c);
+    set(kGpuPower, gpu.power_w);
+  }
 }
 
 void ServerMetrics::read_audit(const audit::Log& log) {

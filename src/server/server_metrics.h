@@ -3,8 +3,12 @@
 // when /metrics is.
 
 #include <chrono>
+#include <set>
+#include <span>
+#include <utility>
 
 #include "base/metrics.h"
+#include "base/nvml.h"
 #include "server/generation/generation.h"
 #include "server/served_model.h"
 
@@ -29,6 +33,8 @@ class ServerMetrics {
   void set_certificate_end(int64_t not_after_s);
   // Takes over what these have counted; `webhook` may be null.
   void read_alerts(const anomaly::Watch& watch, const anomaly::Webhook* webhook);
+  // The GPUs as they are now; whoever serves calls it about once a second. What is no longer told becomes NaN.
+  void set_gpus(std::span<const GpuInfo> gpus);
   void read_audit(const audit::Log& log);
   void request_limited(std::string_view limit);
   void sign_in(std::string_view result);  // "done", "refused", "locked"
@@ -41,6 +47,7 @@ class ServerMetrics {
   void read_engine(const ServedModel& model);
 
   MetricsRegistry registry_;
+  std::set<std::pair<size_t, std::string_view>> gpus_told_;  // which GPU's which metric; set_gpus()
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 

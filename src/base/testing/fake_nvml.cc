@@ -1,4 +1,5 @@
-// A stand-in for libnvidia-ml.so.1 with two GPUs, the second of which answers nothing; loaded by nvml_test.cc.
+// A stand-in for libnvidia-ml.so.1 with two GPUs, the second of which answers nothing, and the first not what power it
+// takes; loaded by nvml_test.cc.
 #include <cstdio>
 
 extern "C" {
@@ -39,6 +40,19 @@ int nvmlDeviceGetMemoryInfo(void*, FakeMemory* out) {
   *out = {.total = 150'754'820'096ULL, .free = 150'000'000'000ULL, .used = 754'820'096ULL};
   return kSuccess;
 }
+struct FakeUtilization {
+  unsigned gpu;
+  unsigned memory;
+};
+int nvmlDeviceGetUtilizationRates(void*, FakeUtilization* out) {
+  *out = {.gpu = 97, .memory = 63};
+  return kSuccess;
+}
+int nvmlDeviceGetTemperature(void*, int sensor, unsigned* out) {
+  *out = 41;
+  return sensor == 0 ? kSuccess : kUnknownError;
+}
+int nvmlDeviceGetPowerUsage(void*, unsigned*) { return kUnknownError; }
 int nvmlDeviceGetCudaComputeCapability(void*, int* major, int* minor) {
   *major = 9;
   *minor = 0;
