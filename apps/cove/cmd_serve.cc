@@ -21,6 +21,7 @@
 #include "serve_identity.h"
 #include "serve_model_key.h"
 #include "serve_plugins.h"
+#include "serve_run.h"
 #include "serve_signals.h"
 #include "serve_tls.h"
 #include "server/gateway.h"
@@ -34,6 +35,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};
+constexpr std::chrono::seconds kLastAnswers{5};               // for the answers of a device that failed
 constexpr uint64_t kDigestAtOnceBytes = uint64_t{256} << 20;  // less than half a second
 
 struct Arguments {
@@ -70,8 +72,10 @@ http::ServerOptions server_options(const Config& config) {
 // Everything that lives as long as the process serves, in the order of construction.
 class Service {
  public:
-  static Result<std::unique_ptr<Service>> create(ServeConfig config) {
-    std::unique_ptr<Service> service(new Service(std::move(config)));
+  enum class End : uint8_t { kStopped, kDeviceFailed };
+
+  static Result<std::unique_ptr<Service>> create(ServeConfig config, OpenModel open_model) {
+    std::unique_ptr<Service> service(new Service(std::move(config), std::move(open_model)));
     TRY(service->open());
     return service;
   }
@@ -86,23 +90,24 @@ class Service {
   }
 
   // Serves until a stop signal. The first one drains, a second one ends at once.
-  Status run(StopSignals& signals) {
+  Result<End> run(StopSignals& signals) {
     io_thread_ = std::thread([this] { server_->run(); });
     TRY_ASSIGN(const bool ready, load(signals));
-    if (!ready) return {};
+    if (!ready) return End::kStopped;
     while (!signals.wait(milliseconds(1'000))) {
       keep_up(signals);
-      // Every request has been answered with an error by then; a fresh process can be ready sooner than this one.
+      // A fresh process can be ready sooner than this one.
       if (model_.engine->health() == engine::Health::kFailed) {
-        return make_error(ErrorCode::kUnavailable, "the device failed (see engine.failed above); start again");
+        end_after_failure();
+        return End::kDeviceFailed;
       }
     }
     drain(signals);
-    return {};
+    return End::kStopped;
   }
 
  private:
-  explicit Service(ServeConfig config) : config_(std::move(config)) {}
+  Service(ServeConfig config, OpenModel open_model) : config_(std::move(config)), open_model_(std::move(open_model)) {}
   const Config& values() const { return config_.values; }
   bool open_to_all() const { return values().string("auth.mode") == "off"; }
 
@@ -194,7 +199,7 @@ class Service {
     fmt::print(stderr, "cove serve: listening on {}, loading {}\n", url_, model_path_.string());
     const auto begin = Clock::now();
     auto loading = std::async(std::launch::async,
-                              [this] { return open_engine(engine_options(values(), model_path_, model_key_)); });
+                              [this] { return open_model_(engine_options(values(), model_path_, model_key_)); });
     while (loading.wait_for(milliseconds(0)) != std::future_status::ready) {
       if (signals.wait(kPoll)) ::_exit(kDone);
     }
@@ -240,6 +245,18 @@ class Service {
     return {};
   }
 
+  // The engine has given every request its error by now; they get the time to reach the clients and the audit log.
+  void end_after_failure() {
+    log::error("serve.device_failed",
+               {{"exit_code", static_cast<int>(kDeviceFailed)},
+                {"next",
+                 "engine.failed above says why; start again, as a supervisor does by itself. If it comes back: "
+                 "nvidia-smi and the kernel's log (dmesg, lines with Xid) tell of the hardware"}});
+    server_->stop_keep_alive();
+    const auto deadline = Clock::now() + kLastAnswers;
+    while (Clock::now() < deadline && gateway_->in_flight() > 0) std::this_thread::sleep_for(kPoll);
+  }
+
   void drain(StopSignals& signals) {
     const int64_t limit_s = values().integer("server.drain_s");
     log::info("serve.draining", {{"in_flight", gateway_->in_flight()}, {"limit_s", limit_s}});
@@ -258,6 +275,7 @@ class Service {
   // Destroyed from the bottom up: the server before the gateway it calls, the gateway's last work before the model it
   // uses.
   ServeConfig config_;
+  OpenModel open_model_;
   std::filesystem::path model_path_;
   std::optional<SealKey> model_key_;
   std::string url_;
@@ -278,7 +296,9 @@ class Service {
   std::jthread digesting_;
 };
 
-int run(int argc, const char* const* argv) {
+}  // namespace
+
+int run_serve(int argc, const char* const* argv, const OpenModel& open) {
   Arguments arguments;
   Flags flags("serve", "serves a model over the OpenAI API, with a chat page");
   flags.add("--model", arguments.model,
@@ -291,16 +311,24 @@ int run(int argc, const char* const* argv) {
       "The configuration's keys can be overridden by the environment: COVE_SERVER_PORT=9000.\n"
       "TLS: server.tls.cert and server.tls.key; 'cove tls new' makes a pair for trying. Changed files, or SIGHUP, are\n"
       "loaded again without dropping connections.\n"
+      "Exit code 3: the device failed; start again.\n"
       "SIGTERM drains: running requests get server.drain_s seconds; a second signal ends at once.");
   if (const auto code = flags.parse(argc, argv)) return *code;
   auto config = load_config(arguments.state, overrides_of(arguments));
   if (!config) return fail("serve", config.error().message);
   StopSignals signals;
   raise_descriptor_limit();
-  auto service = Service::create(std::move(*config));
+  auto service = Service::create(std::move(*config), open);
   if (!service) return fail("serve", service.error().message);
-  const Status status = (*service)->run(signals);
-  return status ? kDone : fail("serve", status.error().message);
+  const auto end = (*service)->run(signals);
+  if (!end) return fail("serve", end.error().message);
+  return *end == Service::End::kDeviceFailed ? kDeviceFailed : kDone;
+}
+
+namespace {
+
+int run(int argc, const char* const* argv) {
+  return run_serve(argc, argv, [](const OpenEngineOptions& options) { return open_engine(options); });
 }
 
 }  // namespace

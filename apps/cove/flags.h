@@ -10,7 +10,7 @@
 
 namespace cove::app {
 
-enum ExitCode : int { kDone = 0, kCouldNot = 1, kWrongUsage = 2 };
+enum ExitCode : int { kDone = 0, kCouldNot = 1, kWrongUsage = 2, kDeviceFailed = 3 };  // 3: serve alone
 
 class Flags {
  public:

@@ -85,6 +85,10 @@ Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options) {
 
 Result<OpenedModel> open_engine(const OpenEngineOptions& options) {
   TRY_ASSIGN(auto backend, open_backend(options.device));
+  return open_engine(options, std::move(backend));
+}
+
+Result<OpenedModel> open_engine(const OpenEngineOptions& options, std::unique_ptr<Backend> backend) {
   TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(options.model, {.key = options.key}));
   const auto files = std::make_shared<const engine::ModelFiles>(std::move(opened));
   engine::ModelParts parts = engine::model_parts(files, options.name);

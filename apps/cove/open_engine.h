@@ -61,5 +61,7 @@ Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options);
 
 // Reads, checks, plans memory, loads, starts. Takes seconds for large models. Errors name the file.
 Result<OpenedModel> open_engine(const OpenEngineOptions& options);
+// On this backend; options.device is not looked at.
+Result<OpenedModel> open_engine(const OpenEngineOptions& options, std::unique_ptr<Backend> backend);
 
 }  // namespace cove::app

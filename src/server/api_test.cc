@@ -1,4 +1,6 @@
 // The API through a real socket over the fake engine: shapes, refusals, streams.
+#include <future>
+
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
@@ -441,6 +443,20 @@ TEST(Health, tells_loading_ready_and_draining) {
   const TestReply refused = server.ask("say:x");
   expect_error(refused, 503, "draining", "");
   EXPECT_NE(refused.head.find("Retry-After"), std::string::npos);
+}
+
+TEST(Health, tells_that_the_device_failed_and_answers_everybody) {
+  TestServer server;
+  auto running = std::async(std::launch::async, [&] { return server.ask("silent"); });
+  ASSERT_TRUE(testing::eventually([&] { return server.engine.live() == 1; }));
+  server.engine.fail_device();
+  expect_error(running.get(), 500, "internal_error", "");
+  EXPECT_EQ(server.call("GET", "/readyz").status, 503);
+  EXPECT_EQ(server.call("GET", "/livez").status, 200) << "the process answers, it can do no work";
+  const TestReply health = server.call("GET", "/health");
+  EXPECT_EQ(health.status, 503);
+  EXPECT_EQ(text_of(parse(health.body).at("status")), "failed");
+  expect_error(server.ask("say:x"), 503, "unavailable", "");
 }
 
 TEST(Metrics, count_requests_and_tokens) {

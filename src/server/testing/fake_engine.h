@@ -96,6 +96,7 @@ class FakeEngine final : public engine::Engine {
 
   Result<engine::RequestId> submit(engine::Request request, std::shared_ptr<engine::TokenSink> sink) override {
     const std::lock_guard lock(mutex_);
+    if (health_ == engine::Health::kFailed) return Error{ErrorCode::kUnavailable, "the engine has failed"};
     if (health_ == engine::Health::kDraining) return Error{ErrorCode::kUnavailable, "draining"};
     if (live_.size() >= queue_max) return Error{ErrorCode::kResourceExhausted, "the queue is full"};
     const engine::RequestId id = ++last_id_;
@@ -134,6 +135,12 @@ class FakeEngine final : public engine::Engine {
   void drain() override {
     const std::lock_guard lock(mutex_);
     health_ = engine::Health::kDraining;
+  }
+  // Every request ends with an error, and none begins.
+  void fail_device() {
+    const std::lock_guard lock(mutex_);
+    health_ = engine::Health::kFailed;
+    wake_.notify_all();
   }
   bool idle() const override { return live() == 0; }
   size_t live() const {
@@ -196,6 +203,7 @@ class FakeEngine final : public engine::Engine {
 
   bool step(std::unique_lock<std::mutex>& lock, Live& live) {
     if (live.cancelled) return finish(lock, live, engine::FinishReason::kCancelled);
+    if (health_ == engine::Health::kFailed) return finish(lock, live, engine::FinishReason::kError);
     if (live.script.ends_with("silent")) return true;
     if (live.request.tokens_max > 0 && live.done >= static_cast<size_t>(live.request.tokens_max)) {
       return finish(lock, live, engine::FinishReason::kLength);
