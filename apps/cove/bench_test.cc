@@ -1,9 +1,15 @@
 // cove bench: its reports, and what it says of a machine's ceilings.
+#include <set>
+#include <vector>
+
 #include <gtest/gtest.h>
 #include <boost/json.hpp>
 
 #include "base/json.h"
 #include "bench_model.h"
+#include "bench_rate.h"
+#include "command_testing.h"
+#include "commands.h"
 
 namespace cove::app {
 namespace {
@@ -64,6 +70,99 @@ TEST(Bench, a_gpus_ceilings_are_in_the_json) {
   EXPECT_DOUBLE_EQ(before.at("fp8_gflop_s").at("all_threads").to_number<double>(), 1'395'000);
   EXPECT_DOUBLE_EQ(before.at("int8_gop_s").at("all_threads").to_number<double>(), 1'390'000);
   EXPECT_DOUBLE_EQ(before.at("bf16_gflop_s").at("all_threads").to_number<double>(), 764'000);
+}
+
+// A server whose latencies grow with the rate and break at a known one.
+struct FakeServer {
+  double breaks_at = 0;
+  std::vector<double> rates{};
+  std::set<uint64_t> seeds{};
+
+  Result<LoadReport> run(const LoadOptions& load) {
+    rates.push_back(load.rate);
+    seeds.insert(load.seed);
+    LoadReport report;
+    report.completed = load.requests;
+    report.ttft_ms.p99 = load.rate > breaks_at ? 501 : 100;
+    return report;
+  }
+  Result<RateReport> search(double first, double precision = 0.1) {
+    const RateSearch search{.load = {.url = "http://x", .rate = first}, .precision = precision};
+    return find_rate(search, [this](const LoadOptions& load) { return run(load); }, [](const RateTrial&) {});
+  }
+};
+
+TEST(BenchRate, finds_the_rate_from_below_and_from_above) {
+  for (const double first : {1.0, 500.0}) {
+    FakeServer server{.breaks_at = 37};
+    const auto report = server.search(first, 0.02);
+    ASSERT_TRUE(report) << report.error().message;
+    EXPECT_LE(report->rate, 37);
+    EXPECT_GE(report->rate, 37 / 1.02);
+    EXPECT_EQ(report->trials.size(), server.rates.size());
+    EXPECT_EQ(server.seeds.size(), server.rates.size()) << "every trial has prompts of its own";
+    EXPECT_LE(server.rates.size(), 14U);
+  }
+}
+
+TEST(BenchRate, gives_up_when_no_rate_is_kept_or_every_one_is) {
+  FakeServer hopeless{.breaks_at = 0};
+  const auto none = hopeless.search(1);
+  ASSERT_TRUE(none);
+  EXPECT_EQ(none->rate, 0);
+  EXPECT_EQ(none->trials.back().problem, "p99 TTFT 501.0 ms");
+  FakeServer endless{.breaks_at = 1e9};
+  const auto all = endless.search(1);
+  ASSERT_TRUE(all);
+  EXPECT_GT(all->rate, 50'000);
+}
+
+TEST(BenchRate, a_failed_request_or_a_slow_token_breaks_a_rate) {
+  const auto with = [](LoadReport broken) {
+    const RateSearch search{.load = {.url = "http://x", .rate = 8}};
+    const auto run = [&](const LoadOptions& load) -> Result<LoadReport> {
+      LoadReport fine;
+      fine.completed = load.requests;
+      return load.rate > 7 ? broken : fine;
+    };
+    const auto report = find_rate(search, run, [](const RateTrial&) {});
+    EXPECT_TRUE(report);
+    EXPECT_LT(report->rate, 7.01);
+    return report->trials.front().problem;
+  };
+  LoadReport failed;
+  failed.completed = 29;
+  failed.failed = 1;
+  EXPECT_EQ(with(failed), "1 of 30 requests failed");
+  LoadReport slow;
+  slow.tpot_ms.p99 = 50.1;
+  EXPECT_EQ(with(slow), "p99 TPOT 50.1 ms");
+}
+
+TEST(BenchRate, reports_every_trial) {
+  FakeServer server{.breaks_at = 3};
+  const RateSearch search{.load = {.url = "http://x", .rate = 1}};
+  const auto report = find_rate(search, [&](const LoadOptions& load) { return server.run(load); }, [](const auto&) {});
+  ASSERT_TRUE(report);
+  const auto parsed = parse_json(report_json(search, *report));
+  ASSERT_TRUE(parsed);
+  EXPECT_EQ(parsed->at("trials").as_array().size(), report->trials.size());
+  EXPECT_EQ(parsed->at("trials").as_array()[0].at("report").at("completed").as_int64(), 30);
+  EXPECT_NE(report_text(search, *report).find("highest rate kept: 2."), std::string::npos)
+      << report_text(search, *report);
+}
+
+TEST(BenchRate, refuses_options_that_mean_nothing) {
+  const auto exit_code = [](std::vector<std::string> arguments) { return run_command(kBench, arguments).exit_code; };
+  EXPECT_EQ(exit_code({"--find-rate"}), kWrongUsage);
+  const std::string nobody = "http://127.0.0.1:9";
+  EXPECT_EQ(exit_code({"--url", nobody, "--find-rate", "--rate", "-1"}), kWrongUsage);
+  EXPECT_EQ(exit_code({"--url", nobody, "--prompt-tokens", "-1"}), kWrongUsage);
+  EXPECT_EQ(exit_code({"--url", nobody, "--concurrency", "5000"}), kWrongUsage);
+  EXPECT_EQ(exit_code({"--url", nobody, "--find-rate"}), kCouldNot) << "nobody answers there";
+  const auto run = [](const LoadOptions&) -> Result<LoadReport> { return LoadReport{}; };
+  const RateSearch search{.load = {.url = nobody, .rate = 1}, .trial_s = 0};
+  EXPECT_FALSE(find_rate(search, run, [](const RateTrial&) {}));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <mutex>
 #include <random>
 #include <set>
@@ -25,6 +26,9 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using Clock = std::chrono::steady_clock;
 using tcp = asio::ip::tcp;
+
+constexpr int64_t kClients = 8;            // of a closed loop
+constexpr int64_t kConnectionsMax = 1024;  // of an open one
 
 double ms_between(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double, std::milli>(to - from).count();
@@ -273,6 +277,52 @@ std::vector<double> arrival_seconds(const LoadOptions& options) {
   return arrivals;
 }
 
+Status check(const LoadOptions& options) {
+  if (options.requests < 1 || options.concurrency < 0 || options.concurrency > 4096) {
+    return invalid_argument("--requests must be at least 1 and --concurrency between 1 and 4096");
+  }
+  constexpr int64_t kSizeMax = 1 << 20;
+  if (options.prompt_words < 0 || options.prompt_words > kSizeMax || options.prompt_tokens < 0 ||
+      options.prompt_tokens > kSizeMax || options.tokens_max < 1) {
+    return invalid_argument("--prompt-words and --prompt-tokens take 0 to 1048576, --max-tokens at least 1");
+  }
+  if (!(options.rate >= 0 && options.rate <= 1e6)) return invalid_argument("--rate is 0 to 1000000 requests a second");
+  return {};
+}
+
+// Tokens of a prompt of that many words, as the server counts them; the mean of some prompts.
+Result<double> tokens_of(const Target& target, LoadOptions options, int64_t words) {
+  constexpr int64_t kPrompts = 4;
+  options.prompt_words = words;
+  options.tokens_max = 1;
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < kPrompts; ++i) {
+    const Sample sample = send_one(target, options, -1 - i, Clock::now());
+    if (!sample.ok) {
+      return make_error(ErrorCode::kUnavailable, fmt::format("a prompt of {} words failed: {}", words, sample.error));
+    }
+    if (sample.prompt_tokens == 0)
+      return make_error(ErrorCode::kUnavailable, "the server does not say how many tokens a prompt has; give words");
+    tokens += sample.prompt_tokens;
+  }
+  return static_cast<double>(tokens) / static_cast<double>(kPrompts);
+}
+
+// How many words make options.prompt_tokens: a template's part, and so much for each word.
+Result<int64_t> words_for(const Target& target, const LoadOptions& options) {
+  const int64_t guess = std::max<int64_t>(8, options.prompt_tokens / 4);
+  TRY_ASSIGN(const double few, tokens_of(target, options, 0));
+  TRY_ASSIGN(const double many, tokens_of(target, options, guess));
+  const double each = (many - few) / static_cast<double>(guess);
+  if (!(each > 0)) return make_error(ErrorCode::kUnavailable, "longer prompts do not have more tokens");
+  const double words = (static_cast<double>(options.prompt_tokens) - few) / each;
+  if (words < 0) {
+    return invalid_argument(fmt::format("--prompt-tokens {} is less than the {:.0f} that the shortest prompt has",
+                                        options.prompt_tokens, few));
+  }
+  return std::lround(words);
+}
+
 Percentiles percentiles(std::vector<double> values) {
   if (values.empty()) return {};
   std::sort(values.begin(), values.end());
@@ -327,15 +377,24 @@ double per_second(int64_t count, double seconds) { return seconds > 0 ? static_c
 
 }  // namespace
 
-Result<LoadReport> run_load(const LoadOptions& options) {
+Result<LoadOptions> resolve_load(const LoadOptions& options) {
   TRY_ASSIGN(const Target target, parse_url(options.url));
-  if (options.requests < 1 || options.concurrency < 1 || options.concurrency > 4096) {
-    return invalid_argument("--requests must be at least 1 and --concurrency between 1 and 4096");
-  }
+  TRY(check(options));
   LoadOptions resolved = options;
+  if (resolved.concurrency == 0) resolved.concurrency = resolved.rate > 0 ? kConnectionsMax : kClients;
   if (resolved.model.empty()) {
     TRY_ASSIGN(resolved.model, first_model(target, options));
   }
+  if (resolved.prompt_tokens > 0) {
+    TRY_ASSIGN(resolved.prompt_words, words_for(target, resolved));
+    resolved.prompt_tokens = 0;
+  }
+  return resolved;
+}
+
+Result<LoadReport> run_load(const LoadOptions& options) {
+  TRY_ASSIGN(const Target target, parse_url(options.url));
+  TRY_ASSIGN(const LoadOptions resolved, resolve_load(options));
   const std::vector<double> arrivals = arrival_seconds(resolved);
   std::vector<Sample> samples(arrivals.size());
   std::atomic<size_t> next{0};

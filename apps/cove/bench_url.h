@@ -12,13 +12,15 @@
 namespace cove::app {
 
 struct LoadOptions {
-  std::string url;          // http://host:port, without path
-  std::string api_key;      // sent as Bearer when not empty
-  std::string model;        // empty: the first of /v1/models
+  std::string url{};        // http://host:port, without path
+  std::string api_key{};    // sent as Bearer when not empty
+  std::string model{};      // empty: the first of /v1/models
   double rate = 0;          // requests per second with Poisson arrivals; 0 = closed loop with `concurrency`
-  int64_t concurrency = 8;  // closed loop: clients; with rate: connections at most
+  int64_t concurrency = 0;  // closed loop: clients, 0 = 8; with rate: connections at most, 0 = 1024
   int64_t requests = 64;
   int64_t prompt_words = 64;  // random words; the server's own usage figures give the tokens
+  int64_t prompt_tokens =
+      0;  // above 0: as many words as make about this many, template included; two requests find out
   int64_t tokens_max = 64;
   uint64_t seed = 1;  // of prompts and arrivals
 };
@@ -43,7 +45,12 @@ struct LoadReport {
   Percentiles request_ms;
 };
 
-// Errors: kInvalidArgument for a bad URL, kUnavailable when the server does not answer /v1/models.
+// With the model named, the number of words chosen and prompt_tokens 0, so that several loads need not ask again.
+// Errors: as run_load.
+Result<LoadOptions> resolve_load(const LoadOptions& options);
+
+// Errors: kInvalidArgument for bad options, kUnavailable when the server does not answer /v1/models or what
+// prompt_tokens needs.
 Result<LoadReport> run_load(const LoadOptions& options);
 
 std::string report_text(const LoadReport& report);

@@ -9,6 +9,7 @@
 
 #include "backends/cuda/cuda_backend.h"
 #include "bench_model.h"
+#include "bench_rate.h"
 #include "bench_url.h"
 #include "commands.h"
 #include "model_key.h"
@@ -28,6 +29,8 @@ struct Options {
   int64_t threads = 0;
   std::string isa;
   LoadOptions load;
+  RateSearch search;
+  bool find_rate = false;
   std::string key_file;
   bool json = false;
 };
@@ -61,16 +64,27 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("--url", options.load.url,
             "measure a running OpenAI-compatible server instead, as in http://127.0.0.1:8080");
   flags.add("--rate", options.load.rate, "with --url: requests per second, Poisson arrivals (default: closed loop)");
-  flags.add("--concurrency", options.load.concurrency, "with --url: clients at once (default: 8)");
+  flags.add("--concurrency", options.load.concurrency,
+            "with --url: clients at once (default: 8); with --rate: connections at most (default: 1024)");
   flags.add("--requests", options.load.requests, "with --url: requests in all (default: 64)");
   flags.add("--prompt-words", options.load.prompt_words, "with --url: words of a prompt (default: 64)");
+  flags.add("--prompt-tokens", options.load.prompt_tokens,
+            "with --url: tokens of a prompt, template included, instead of words");
   flags.add("--max-tokens", options.load.tokens_max, "with --url: tokens of an answer at most (default: 64)");
+  flags.add_switch("--find-rate", options.find_rate,
+                   "with --url: the highest rate that keeps the two limits below, beginning at --rate (default: 1)");
+  flags.add("--ttft-max-ms", options.search.ttft_max_ms,
+            "with --find-rate: time to first token of 99 % of the requests (default: 500)");
+  flags.add("--tpot-max-ms", options.search.tpot_max_ms,
+            "with --find-rate: time per output token after it (default: 50)");
+  flags.add("--trial-s", options.search.trial_s, "with --find-rate: seconds of arrivals at each rate (default: 30)");
   flags.add("--key-file", options.key_file,
             "with --url: file that holds the API key (default: $COVE_API_KEY); else the key of an encrypted MODEL");
   flags.add_switch("--json", options.json, "one JSON object instead of tables");
   flags.footer(
       "Examples:\n  cove bench models/cove-mini\n  cove bench --shape R1-Distill-Qwen-1.5B --format q8_0 --decode 32\n"
-      "  cove bench --url http://127.0.0.1:8080 --concurrency 32 --requests 256");
+      "  cove bench --url http://127.0.0.1:8080 --concurrency 32 --requests 256\n"
+      "  cove bench --url http://127.0.0.1:8080 --find-rate --prompt-tokens 512 --max-tokens 256");
 }
 
 std::string from_environment(const char* name) {
@@ -91,12 +105,34 @@ Result<std::string> read_key(const Options& options) {
   return key;
 }
 
+int report_failure(const Error& error) {
+  fail("bench", error.message);
+  return error.code == ErrorCode::kInvalidArgument ? kWrongUsage : kCouldNot;
+}
+
+int bench_rate(const Options& options) {
+  RateSearch search = options.search;
+  LoadOptions load = options.load;
+  if (load.rate == 0) load.rate = 1;
+  Result<LoadOptions> resolved = resolve_load(load);
+  if (!resolved) return report_failure(resolved.error());
+  search.load = std::move(*resolved);
+  const auto show = [](const RateTrial& trial) {
+    fmt::print(stderr, "{:.2f} requests/s: {}\n", trial.rate, trial.problem.empty() ? "kept" : trial.problem);
+  };
+  const Result<RateReport> report = find_rate(search, run_load, show);
+  if (!report) return report_failure(report.error());
+  fmt::print("{}\n", options.json ? report_json(search, *report) : report_text(search, *report));
+  return report->rate > 0 ? kDone : kCouldNot;
+}
+
 int bench_url(Options& options) {
   Result<std::string> key = read_key(options);
   if (!key) return fail("bench", key.error().message);
   options.load.api_key = std::move(*key);
+  if (options.find_rate) return bench_rate(options);
   const Result<LoadReport> report = run_load(options.load);
-  if (!report) return fail("bench", report.error().message);
+  if (!report) return report_failure(report.error());
   fmt::print("{}\n", options.json ? report_json(*report) : report_text(*report));
   return report->failed == 0 ? kDone : kCouldNot;
 }
@@ -123,10 +159,7 @@ int bench_model(const Options& options) {
   }
   fmt::print(stderr, "measuring; this takes about a minute for a large model\n");
   const Result<ModelBenchReport> report = run_model_bench(bench);
-  if (!report) {
-    fail("bench", report.error().message);
-    return report.error().code == ErrorCode::kInvalidArgument ? kWrongUsage : kCouldNot;
-  }
+  if (!report) return report_failure(report.error());
   fmt::print("{}\n", options.json ? report_json(*report) : report_text(*report));
   return kDone;
 }
@@ -138,6 +171,10 @@ int run(int argc, const char* const* argv) {
   if (const auto code = flags.parse(argc, argv)) return *code;
   if (!options.model.empty() + !options.shape.empty() + !options.load.url.empty() > 1) {
     fail("bench", "give one of MODEL, --shape and --url");
+    return kWrongUsage;
+  }
+  if (options.find_rate && options.load.url.empty()) {
+    fail("bench", "--find-rate needs --url");
     return kWrongUsage;
   }
   if (options.device != "auto" && options.device != "cpu" && options.device != "cuda") {
