@@ -4,7 +4,8 @@
 #   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); sampling's speed (sample_speed.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
 #            256 greedy steps against transformers (tools/gpu_oracle.py), cove-mini's exercises on GPU and CPU, memcheck of the suite
 #   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
-#   4 serve    cove-mini and the 7B shape under 64 clients over HTTP
+#   4 serve    cove-mini and the 7B shape over HTTP: time to first token when idle, 64 clients, 64 of which a third walk away (load_cancels.py), and
+#              for 7B the highest rate of Poisson arrivals (512 tokens in, 256 out) with p99 TTFT below 500 ms and p99 TPOT below 50 ms
 # Everything it prints also goes to OUT (default: build/gpu). Exit code 1 when a check failed.
 set -u
 cd "$(dirname "$0")/../.."
@@ -69,14 +70,18 @@ for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
 done
 
 # --- 4 serve ---
-serve() { # serve NAME MODEL [FORMAT]: under 64 clients; cove bench --url says how many failed
+url=http://127.0.0.1:18080
+serve() { # serve NAME MODEL [FORMAT]: one client, 64 clients, 64 clients a third of which walk away; cove bench --url says how many failed
   COVE_AUTH_MODE=off COVE_ENGINE_WEIGHT_FORMAT=${3:-auto} "$cove" serve --device cuda --model "$2" --port 18080 --data "$out/data_$1" >"$out/serve_$1.log" 2>&1 &
   pid=$!
   i=0
-  while [ $i -lt 60 ] && ! curl -fs http://127.0.0.1:18080/readyz >/dev/null 2>&1; do sleep 1; i=$((i + 1)); done
-  step "load_$1" 60 "$cove" bench --url http://127.0.0.1:18080 --concurrency 64 --requests 256 --prompt-words 256 --max-tokens 128
+  while [ $i -lt 60 ] && ! curl -fs $url/readyz >/dev/null 2>&1; do sleep 1; i=$((i + 1)); done
+  step "ttft_$1" 30 "$cove" bench --url $url --concurrency 1 --requests 20 --prompt-tokens 512 --max-tokens 64
+  step "load_$1" 60 "$cove" bench --url $url --concurrency 64 --requests 256 --prompt-words 256 --max-tokens 128
+  command -v python3 >/dev/null 2>&1 && step "cancels_$1" 60 python3 tests/gpu/load_cancels.py --url $url --clients 64 --requests 256
+  [ "$1" = 7b ] && step "rate_$1" 180 "$cove" bench --url $url --find-rate --rate 24 --trial-s 12 --prompt-tokens 512 --max-tokens 256
   kill -TERM $pid 2>/dev/null
-  wait $pid 2>/dev/null
+  wait $pid || { say "serve_$1: ended with code $?, see $out/serve_$1.log"; failed=1; }
 }
 [ -f models/cove-mini/config.json ] && serve mini models/cove-mini
 if step random_model 120 "$cove" model random "$out/7b.gguf" --shape 7b --type bf16; then
@@ -98,7 +103,9 @@ fi
   [ -f "$out/hopper.log" ] && { printf '\n--- Hopper kernels\n'; grep -v '^next' "$out/hopper.log"; }
   [ -f "$out/sampling.log" ] && { printf '\n--- drawing tokens\n'; cat "$out/sampling.log"; }
   for name in mini 7b; do
-    [ -f "$out/load_$name.log" ] && { printf '\n--- served: %s, 64 clients\n' $name; tail -n 20 "$out/load_$name.log"; }
+    for part in ttft load cancels rate; do
+      [ -f "$out/${part}_$name.log" ] && { printf '\n--- served: %s, %s\n' $name $part; tail -n 20 "$out/${part}_$name.log"; }
+    done
   done
 } | tee "$out/table.txt"
 [ $failed = 0 ] && say "all checks passed" || say "checks FAILED, see above"
