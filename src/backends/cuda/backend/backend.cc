@@ -275,7 +275,8 @@ void CudaBackend::linear(const LinearArgs& args) {
                              .tokens = args.x.shape[0],
                              .swiglu = swiglu,
                              .out = args.out.data,
-                             .out_f32 = args.out.dtype == DType::kF32}};
+                             .out_f32 = args.out.dtype == DType::kF32,
+                             .multiprocessors = device_->facts().multiprocessors}};
   if (work.launch.tokens == 0) return;
   linears_.plan(work);
   list_.emplace_back(work);

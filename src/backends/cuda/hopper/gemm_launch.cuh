@@ -7,11 +7,10 @@
 #include "backends/cuda/hopper/gemm_launch.h"
 #include "backends/cuda/hopper/gemm_stream.cuh"
 #include "backends/cuda/hopper/gemm_tiles.cuh"
+#include "backends/cuda/hopper/launch_early.cuh"
 #include "backends/cuda/hopper/tensor_map.cuh"
 
 namespace cove::cuda::hopper {
-
-inline const char* error_text(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
 
 template <class Format>
 ArrayDesc matrix_desc(const void* data, int64_t rows, int64_t pitch, const GemmArgs& args, int64_t box_rows) {
@@ -42,30 +41,6 @@ inline PartialSums partial_sums(const GemmArgs& args) {
   return {.sums = reinterpret_cast<float*>(counters + kCountersMax), .counters = counters};
 }
 
-// May start while the kernel before it ends: every kernel here waits for it before touching what it wrote.
-template <class... Params, class... Args>
-const char* launch_kernel(void (*kernel)(Params...), int32_t blocks, int32_t cluster, uint32_t shared_bytes,
-                          cudaStream_t stream, const Args&... args) {
-  const cudaError_t raised =
-      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes));
-  if (raised != cudaSuccess) return error_text(raised);
-  cudaLaunchAttribute attributes[2] = {};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
-  attributes[1].id = cudaLaunchAttributeClusterDimension;
-  attributes[1].val.clusterDim.x = static_cast<unsigned>(cluster);
-  attributes[1].val.clusterDim.y = 1;
-  attributes[1].val.clusterDim.z = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = dim3(static_cast<unsigned>(blocks));
-  config.blockDim = dim3(kBlockThreads);
-  config.dynamicSmemBytes = shared_bytes;
-  config.stream = stream;
-  config.attrs = attributes;
-  config.numAttrs = cluster > 1 ? 2 : 1;
-  return error_text(cudaLaunchKernelEx(&config, kernel, args...));
-}
-
 template <class Format, int kBlockN, int kCluster>
 const char* launch_tile_kernel(const GemmLaunch& launch) {
   const GemmArgs& args = launch.args;
@@ -85,9 +60,12 @@ const char* launch_tile_kernel(const GemmLaunch& launch) {
                         .box_rows = 64};
     if (const char* error = encode_map(out, out_map)) return error;
   }
-  return launch_kernel(gemm_tiles_kernel<Format, kBlockN, kCluster>, launch.plan.blocks, kCluster,
-                       TileShape<kBlockN, kCluster>::kSharedBytes, static_cast<cudaStream_t>(launch.stream), x_map,
-                       w_map, out_map, params);
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
+                          .threads = kBlockThreads,
+                          .cluster = kCluster,
+                          .shared_bytes = TileShape<kBlockN, kCluster>::kSharedBytes};
+  return launch_early(gemm_tiles_kernel<Format, kBlockN, kCluster>, shape, static_cast<cudaStream_t>(launch.stream),
+                      x_map, w_map, out_map, params);
 }
 
 template <class Format>
@@ -109,8 +87,11 @@ const char* launch_stream_kernel(const GemmLaunch& launch) {
   if (const char* error = encode_map(x, x_map)) return error;
   if (const char* error = encode_map(w, w_map)) return error;
   const StreamParams params{launch.plan.stream, output_params(args), partial_sums(args)};
-  return launch_kernel(gemm_stream_kernel<Format, kTokens>, launch.plan.blocks, 1, StreamShape<kTokens>::kSharedBytes,
-                       static_cast<cudaStream_t>(launch.stream), x_map, w_map, params);
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
+                          .threads = kBlockThreads,
+                          .shared_bytes = StreamShape<kTokens>::kSharedBytes};
+  return launch_early(gemm_stream_kernel<Format, kTokens>, shape, static_cast<cudaStream_t>(launch.stream), x_map,
+                      w_map, params);
 }
 
 template <class Format>

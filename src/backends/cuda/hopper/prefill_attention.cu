@@ -2,14 +2,13 @@
 
 #include "backends/cuda/hopper/prefill_attention.cuh"
 
+#include "backends/cuda/hopper/launch_early.cuh"
 #include "backends/cuda/hopper/tensor_map.cuh"
 
 namespace cove::cuda::hopper {
 namespace {
 
 constexpr float kLog2E = 1.44269504F;
-
-const char* error_text(cudaError_t error) { return error == cudaSuccess ? nullptr : cudaGetErrorString(error); }
 
 template <int kHeadDim>
 const char* launch_head_dim(const PrefillArgs& args, cudaStream_t stream) {
@@ -34,13 +33,10 @@ const char* launch_head_dim(const PrefillArgs& args, cudaStream_t stream) {
                                .page_tokens = static_cast<int32_t>(args.page_tokens),
                                .heads = static_cast<int32_t>(args.heads),
                                .kv_heads = static_cast<int32_t>(args.kv_heads)};
-  constexpr auto kBytes = AttentionShared<kHeadDim>::kSharedBytes;
-  const cudaError_t raised =
-      cudaFuncSetAttribute(prefill_attention_kernel<kHeadDim>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
-  if (raised != cudaSuccess) return error_text(raised);
-  const auto blocks = static_cast<unsigned>(args.tile_count * args.kv_heads);
-  prefill_attention_kernel<kHeadDim><<<blocks, kAttentionThreads, kBytes, stream>>>(k_map, v_map, params);
-  return error_text(cudaGetLastError());
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(args.tile_count * args.kv_heads),
+                          .threads = kAttentionThreads,
+                          .shared_bytes = AttentionShared<kHeadDim>::kSharedBytes};
+  return launch_early(prefill_attention_kernel<kHeadDim>, shape, stream, k_map, v_map, params);
 }
 
 }  // namespace

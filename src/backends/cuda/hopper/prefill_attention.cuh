@@ -358,6 +358,8 @@ __global__ __launch_bounds__(kAttentionThreads,
     fence_barrier_init();
   }
   __syncthreads();
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   if (threadIdx.x < 128) {
     give_registers<40>();
     if (threadIdx.x < 32) {

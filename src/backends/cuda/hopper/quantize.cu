@@ -8,6 +8,8 @@
 #include <cuda_runtime_api.h>
 
 #include "backends/cuda/hopper/hopper.h"
+#include "backends/cuda/hopper/launch_early.cuh"
+#include "backends/cuda/hopper/ptx.cuh"
 
 namespace cove::cuda::hopper {
 namespace {
@@ -80,6 +82,8 @@ __device__ __forceinline__ float inverse_scale(float largest, float* scale_out) 
 
 template <GemmFormat kFormat>
 __global__ __launch_bounds__(kThreads) void quantize_vectors_kernel(const RowParams p) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t row = blockIdx.x;
   const auto* from = reinterpret_cast<const uint4*>(p.x + row * p.x_pitch);
   auto* to = reinterpret_cast<uint2*>(p.out + row * p.out_pitch);
@@ -117,6 +121,8 @@ __global__ __launch_bounds__(kThreads) void quantize_vectors_kernel(const RowPar
 // Any width and alignment; reads the row twice.
 template <GemmFormat kFormat>
 __global__ __launch_bounds__(kThreads) void quantize_values_kernel(const RowParams p) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t row = blockIdx.x;
   const auto* from = reinterpret_cast<const __nv_bfloat16*>(p.x + row * p.x_pitch);
   uint8_t* to = p.out + row * p.out_pitch;
@@ -127,7 +133,7 @@ __global__ __launch_bounds__(kThreads) void quantize_values_kernel(const RowPara
 }
 
 template <GemmFormat kFormat>
-void launch_rows(const QuantizeArgs& args, cudaStream_t stream) {
+const char* launch_rows(const QuantizeArgs& args, cudaStream_t stream) {
   const RowParams params{
       static_cast<const uint8_t*>(args.x), args.x_pitch, static_cast<uint8_t*>(args.out), args.out_pitch, args.scale,
       static_cast<int32_t>(args.in)};
@@ -136,10 +142,9 @@ void launch_rows(const QuantizeArgs& args, cudaStream_t stream) {
   const bool vectors = misaligned % 16 == 0 && args.in % kVector == 0 && args.in <= kHeld * kThreads * kVector;
   const auto blocks = static_cast<unsigned>(args.tokens);
   if (vectors) {
-    quantize_vectors_kernel<kFormat><<<blocks, kThreads, 0, stream>>>(params);
-  } else {
-    quantize_values_kernel<kFormat><<<blocks, kThreads, 0, stream>>>(params);
+    return launch_early(quantize_vectors_kernel<kFormat>, {.blocks = blocks, .threads = kThreads}, stream, params);
   }
+  return launch_early(quantize_values_kernel<kFormat>, {.blocks = blocks, .threads = kThreads}, stream, params);
 }
 
 }  // namespace
@@ -147,12 +152,11 @@ void launch_rows(const QuantizeArgs& args, cudaStream_t stream) {
 const char* launch_quantize_rows(const QuantizeArgs& args, void* stream) {
   if (args.tokens < 1) return nullptr;
   switch (args.format) {
-    case GemmFormat::kE4M3: launch_rows<GemmFormat::kE4M3>(args, static_cast<cudaStream_t>(stream)); break;
-    case GemmFormat::kInt8: launch_rows<GemmFormat::kInt8>(args, static_cast<cudaStream_t>(stream)); break;
-    case GemmFormat::kBF16: return "bf16 activations need no rounding";
+    case GemmFormat::kE4M3: return launch_rows<GemmFormat::kE4M3>(args, static_cast<cudaStream_t>(stream));
+    case GemmFormat::kInt8: return launch_rows<GemmFormat::kInt8>(args, static_cast<cudaStream_t>(stream));
+    case GemmFormat::kBF16: break;
   }
-  const cudaError_t error = cudaGetLastError();
-  return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
+  return "bf16 activations need no rounding";
 }
 
 }  // namespace cove::cuda::hopper

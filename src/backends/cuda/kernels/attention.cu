@@ -349,6 +349,8 @@ __device__ __forceinline__ bool is_last(unsigned* counter, int64_t blocks, unsig
 // grid: splits (or 1), key heads, tiles.
 template <int kDim>
 __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const Scope s = scope_of(a);
   const int64_t splits = (s.positions + kSplitKeys - 1) / kSplitKeys;
   const int64_t first_split = a.splits > 0 ? blockIdx.x : 0;

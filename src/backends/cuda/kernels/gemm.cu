@@ -105,6 +105,8 @@ __device__ __forceinline__ void store(const LinearLaunch& a, int64_t first_token
 }
 
 __global__ void __launch_bounds__(kThreads) gemm_kernel(LinearLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   auto* stages = reinterpret_cast<Stage*>(shared_memory());
   const int64_t first_row = static_cast<int64_t>(blockIdx.x) * kRows;
   const int64_t first_token = static_cast<int64_t>(blockIdx.y) * kTokens;

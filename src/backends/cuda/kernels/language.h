@@ -203,6 +203,8 @@ inline void copy_async(void* to, const void* from, bool valid) {
   emulated::async_copy(__builtin_assume_aligned(to, 16), __builtin_assume_aligned(from, 16), valid ? 16 : 0,
                        valid ? 0 : 16);
 }
+// 4 bytes, always there.
+inline void copy_async_4(void* to, const void* from) { emulated::async_copy(to, from, 4, 0); }
 inline void copy_commit() { emulated::async_commit(); }
 template <int kGroupsLeft>
 inline void copy_wait() {
@@ -328,6 +330,9 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, bool vali
                "r"(valid ? 16 : 0)
                : "memory");
 }
+__device__ __forceinline__ void copy_async_4(void* to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to)), "l"(from) : "memory");
+}
 __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>
 __device__ __forceinline__ void copy_wait() {
@@ -383,8 +388,14 @@ __device__ __forceinline__ float block_max(float value, float* partial) {
 
 }  // namespace dev
 
-// kernel(arguments) over the shape, on a stream. Null, or the error's text.
+// resident_blocks: how many blocks of the shape a multiprocessor holds at once; 0: not known.
+// launch: kernel(arguments) over the shape, on a stream. Null, or the error's text.
 #if defined(COVE_CUDA_EMULATED)
+template <class... P>
+int resident_blocks(void (*)(P...), const LaunchShape&) {
+  return 1;
+}
+
 template <class... P, class... A>
 const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const A&... arguments) {
   emulated::run({.grid = {shape.grid_x, shape.grid_y, shape.grid_z},
@@ -394,19 +405,45 @@ const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const 
   return nullptr;
 }
 #else
+// Whether the current device lets kernels start early (language.h, wait_for_previous_kernel).
+inline bool starts_early() {
+  int device = 0;
+  int major = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+}
+
+template <class... P>
+cudaError_t allow_shared_memory(void (*kernel)(P...), size_t bytes) {
+  constexpr size_t kAlwaysThere = 48 << 10;  // more must be asked for
+  if (bytes <= kAlwaysThere) return cudaSuccess;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+}
+
+template <class... P>
+int resident_blocks(void (*kernel)(P...), const LaunchShape& shape) {
+  int blocks = 0;
+  if (allow_shared_memory(kernel, shape.shared_bytes) != cudaSuccess) return 0;
+  const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+      &blocks, kernel, static_cast<int>(shape.threads), shape.shared_bytes);
+  return error == cudaSuccess ? blocks : 0;
+}
+
 template <class... P, class... A>
 const char* launch(const LaunchShape& shape, void* stream, void (*kernel)(P...), const A&... arguments) {
-  constexpr size_t kAlwaysThere = 48 << 10;  // of shared memory; more must be asked for
-  if (shape.shared_bytes > kAlwaysThere) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
-    if (error != cudaSuccess) return cudaGetErrorString(error);
+  if (const cudaError_t error = allow_shared_memory(kernel, shape.shared_bytes); error != cudaSuccess) {
+    return cudaGetErrorString(error);
   }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(shape.grid_x, shape.grid_y, shape.grid_z);
   config.blockDim = dim3(shape.threads);
   config.dynamicSmemBytes = shape.shared_bytes;
   config.stream = static_cast<cudaStream_t>(stream);
+  cudaLaunchAttribute early = {};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  config.attrs = &early;
+  config.numAttrs = starts_early() ? 1 : 0;
   const cudaError_t error = cudaLaunchKernelEx(&config, kernel, P(arguments)...);
   return error == cudaSuccess ? nullptr : cudaGetErrorString(error);
 }

@@ -15,6 +15,7 @@ struct LinearLaunch {
   bool swiglu = false;  // of interleaved weights: out is [tokens][outputs / 2]
   void* out = nullptr;  // bf16 or f32 [tokens][outputs]
   bool out_f32 = false;
+  int multiprocessors = 0;  // of the device; 0: not known
   bool operator==(const LinearLaunch&) const = default;
 };
 

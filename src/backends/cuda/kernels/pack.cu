@@ -20,33 +20,28 @@ __device__ __forceinline__ const unsigned char* source_row(const PackLaunch& a) 
 
 // One block per row in all of these; loading is bound by the link to the host, not by them.
 __global__ void pack_bf16_kernel(PackLaunch a) {
+  wait_for_previous_kernel();
   const unsigned char* from = source_row(a);
   auto* to = reinterpret_cast<uint16_t*>(static_cast<unsigned char*>(a.to.weight) + target_row(a) * a.to.layout.pitch);
   for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x)
     to[i] = to_bf16(decode_value(a.dtype, from, i));
 }
 
-// Where byte or nibble `i` of block `block` (32 inputs) goes: chunk, lane's word, octet of it.
-struct BlockPlace {
-  int64_t word;  // 16-byte words from the row's begin
-  int octet;
-};
-template <WeightFormat kFormat>
-__device__ __forceinline__ BlockPlace place_of(int64_t block, int t) {
-  constexpr int kBlocks = 4 * kWordInputs<kFormat> / 32;  // of a chunk
-  return {.word = block / kBlocks * 4 + t, .octet = static_cast<int>(block % kBlocks)};
-}
+// Where value i of an octet of kQ8 lies.
+__device__ __forceinline__ int q8_place(int i) { return i / 4 * 4 + (i % 4 == 1 ? 2 : i % 4 == 2 ? 1 : i % 4); }
 
 __global__ void pack_q8_kernel(PackLaunch a) {
+  wait_for_previous_kernel();
+  const WeightLayout& layout = a.to.layout;
   const unsigned char* from = source_row(a);
   const int64_t row = target_row(a);
-  unsigned char* to = static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch;
-  for (int64_t i = threadIdx.x; i < a.to.layout.inputs; i += blockDim.x) {
+  auto* to = static_cast<unsigned char*>(a.to.weight);
+  for (int64_t i = threadIdx.x; i < layout.inputs; i += blockDim.x) {
     const int64_t block = i / 32;
-    const BlockPlace place = place_of<WeightFormat::kQ8>(block, static_cast<int>(i % 32 / 8));
-    to[place.word * 16 + place.octet * 8 + i % 8] = from[block * 34 + 2 + i % 32];
+    to[layout.panel_word(row, i / 8) + block % 2 * 8 + q8_place(static_cast<int>(i % 8))] =
+        from[block * 34 + 2 + i % 32];
     if (i % 32 == 0) {
-      a.to.group_scale[row * a.to.layout.scale_pitch() + block] = *reinterpret_cast<const uint16_t*>(from + block * 34);
+      a.to.group_scale[layout.panel_scale(row, i)] = *reinterpret_cast<const uint16_t*>(from + block * 34);
     }
   }
 }
@@ -60,11 +55,16 @@ __device__ __forceinline__ uint32_t pack_nibbles(const int (&values)[8]) {
   return word;
 }
 
+__device__ __forceinline__ uint32_t* q4_octet(const DeviceWeight& to, int64_t row, int64_t octet) {
+  auto* word = static_cast<unsigned char*>(to.weight) + to.layout.panel_word(row, octet);
+  return reinterpret_cast<uint32_t*>(word) + octet / 4 % 4;
+}
+
 // A thread per octet.
 __global__ void pack_q4_kernel(PackLaunch a) {
+  wait_for_previous_kernel();
   const unsigned char* from = source_row(a);
   const int64_t row = target_row(a);
-  auto* to = reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch);
   for (int64_t octet = threadIdx.x; octet < a.to.layout.inputs / 8; octet += blockDim.x) {
     const int64_t block = octet / 4;
     const int t = static_cast<int>(octet % 4);
@@ -74,10 +74,11 @@ __global__ void pack_q4_kernel(PackLaunch a) {
       const int pair = from[block * 18 + 2 + in_block % 16];
       values[i] = in_block < 16 ? pair & 15 : pair >> 4;
     }
-    const BlockPlace place = place_of<WeightFormat::kQ4>(block, t);
-    to[place.word * 4 + place.octet] = pack_nibbles(values);
-    if (t == 0)
-      a.to.group_scale[row * a.to.layout.scale_pitch() + block] = *reinterpret_cast<const uint16_t*>(from + block * 18);
+    *q4_octet(a.to, row, octet) = pack_nibbles(values);
+    if (t == 0) {
+      a.to.group_scale[a.to.layout.panel_scale(row, block * 32)] =
+          *reinterpret_cast<const uint16_t*>(from + block * 18);
+    }
   }
 }
 
@@ -101,6 +102,7 @@ __device__ __forceinline__ int to_quant(float value, float inverse, float limit)
 }
 
 __global__ void __launch_bounds__(kThreads) quantize_row_kernel(PackLaunch a) {
+  wait_for_previous_kernel();
   auto* partial = reinterpret_cast<float*>(shared_memory());
   const unsigned char* from = source_row(a);
   const int64_t row = target_row(a);
@@ -122,9 +124,9 @@ __global__ void __launch_bounds__(kThreads) quantize_row_kernel(PackLaunch a) {
 // One warp per group of 128 inputs: lane t + 4 b has octet t of block b in the first 16 lanes' turn; each lane reads
 // four values for the largest and the first 16 lanes write an octet each.
 __global__ void __launch_bounds__(kThreads) quantize_groups_kernel(PackLaunch a) {
+  wait_for_previous_kernel();
   const unsigned char* from = source_row(a);
   const int64_t row = target_row(a);
-  auto* to = reinterpret_cast<uint32_t*>(static_cast<unsigned char*>(a.to.weight) + row * a.to.layout.pitch);
   const int64_t groups = a.to.layout.padded / 128;
   for (int64_t group = threadIdx.x / 32; group < groups; group += blockDim.x / 32) {
     const int64_t begin = group * 128;
@@ -135,34 +137,32 @@ __global__ void __launch_bounds__(kThreads) quantize_groups_kernel(PackLaunch a)
     const uint16_t scale = to_f16(warp_max(most) / 7.0F);
     const float size = from_f16(scale);
     const float inverse = size > 0 ? 1.0F / size : 0.0F;
-    if (lane() == 0) a.to.group_scale[row * a.to.layout.scale_pitch() + group] = scale;
+    if (lane() == 0) a.to.group_scale[a.to.layout.panel_scale(row, begin)] = scale;
     if (lane() >= 16) continue;
     int values[8];
     for (int i = 0; i < 8; ++i) {
       const int64_t input = begin + 8 * lane() + i;
       values[i] = input < a.to.layout.inputs ? 8 + to_quant(decode_value(a.dtype, from, input), inverse, 7.0F) : 8;
     }
-    const BlockPlace place = place_of<WeightFormat::kQ4>(group * 4 + lane() / 4, lane() % 4);
-    to[place.word * 4 + place.octet] = pack_nibbles(values);
+    *q4_octet(a.to, row, group * 16 + lane()) = pack_nibbles(values);
   }
 }
 
 // A thread per octet of a row.
 template <WeightFormat kFormat>
 __global__ void unpack_kernel(DeviceWeight from, uint16_t* to) {
-  constexpr int kOctets = kWordInputs<kFormat> / 8;
+  wait_for_previous_kernel();
   const WeightLayout& layout = from.layout;
   const int64_t row = blockIdx.x;
-  const auto* words =
-      reinterpret_cast<const Vec4*>(static_cast<const unsigned char*>(from.weight) + row * layout.pitch);
+  const auto* weight = static_cast<const unsigned char*>(from.weight);
   for (int64_t octet = threadIdx.x; octet < layout.padded / 8; octet += blockDim.x) {
-    const int64_t word = octet / kOctets;
-    const int64_t begin = word / 4 * 4 * kWordInputs<kFormat> +
-                          octet_begin<kFormat>(static_cast<int>(word % 4), static_cast<int>(octet % kOctets));
+    const int64_t begin = octet * 8;
+    const bool panels = layout.group > 0;
+    const auto* word = weight + (panels ? layout.panel_word(row, octet) : row * layout.pitch + octet / 2 * 16);
+    const auto in_word = static_cast<int>(panels ? begin / 32 % (layout.chunk_inputs() / 32) : octet % 2);
     uint32_t pairs[4];
-    octet_values<kFormat>(words[word], static_cast<int>(octet % kOctets), pairs);
-    const float scale = layout.group > 0 ? from_f16(from.group_scale[row * layout.scale_pitch() + begin / layout.group])
-                                         : from.row_scale[row];
+    octet_values<kFormat>(*reinterpret_cast<const Vec4*>(word), in_word, pairs);
+    const float scale = panels ? from_f16(from.group_scale[layout.panel_scale(row, begin)]) : from.row_scale[row];
     Vec4 out;
     out.x = pack_bf16(low_bf16(pairs[0]) * scale, high_bf16(pairs[0]) * scale);
     out.y = pack_bf16(low_bf16(pairs[1]) * scale, high_bf16(pairs[1]) * scale);

@@ -12,7 +12,7 @@ namespace cove::cuda {
 struct DeviceWeight {
   WeightLayout layout{};
   void* weight = nullptr;           // [rows] of pitch bytes, zeroed before packing
-  uint16_t* group_scale = nullptr;  // f16 [rows][scale_pitch]; kQ8 and kQ4
+  uint16_t* group_scale = nullptr;  // f16, see WeightLayout::panel_scale; kQ8 and kQ4
   float* row_scale = nullptr;       // [rows]; kInt8 and kE4M3
   float* bias = nullptr;            // [rows], or null
   bool operator==(const DeviceWeight&) const = default;

@@ -11,6 +11,8 @@ constexpr unsigned kThreads = 512;
 constexpr int kAhead = 8;  // 16-byte loads of a thread under way at once
 
 __global__ void __launch_bounds__(kThreads) read_kernel(const Vec4* memory, int64_t words, uint32_t* sums) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t stride = static_cast<int64_t>(gridDim.x) * kThreads;
   uint32_t sum = 0;
   for (int64_t i = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < words; i += kAhead * stride) {
@@ -32,6 +34,8 @@ __global__ void __launch_bounds__(kThreads) read_kernel(const Vec4* memory, int6
 
 // The sum of four uniform bytes, which is near enough to normal.
 __global__ void fill_kernel(uint32_t* memory, int64_t pairs, float size) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (i >= pairs) return;
   float values[2];

@@ -12,6 +12,8 @@ constexpr unsigned kThreads = 256;
 
 // One block per row. Bytes: width * (stored + 2) a row.
 __global__ void embed_kernel(EmbedLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t token = a.tokens[blockIdx.x];
   const auto* row = static_cast<const unsigned char*>(a.table) + token * a.row_bytes;
   auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
@@ -81,6 +83,8 @@ __device__ __forceinline__ void scale_values(const RmsNormLaunch& a, int64_t row
 // One block per row; each thread meets the same values in both passes, so that the second needs no barrier for them.
 template <bool kVectors>
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNormLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   auto* partial = reinterpret_cast<float*>(shared_memory());
   const int64_t row = blockIdx.x;
   const float mine = kVectors ? add_and_square_vectors(a, row) : add_and_square_values(a, row);
@@ -94,6 +98,8 @@ __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNormLaunch a) {
 }
 
 __global__ void gather_kernel(GatherLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const auto* in = static_cast<const uint16_t*>(a.in) + static_cast<int64_t>(a.rows[blockIdx.x]) * a.width;
   auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
   for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) out[i] = in[i];
@@ -148,6 +154,8 @@ __device__ __forceinline__ void store_cached(const LayerCache& cache, void* side
 
 // One warp per head of a token: heads of q, then of k, then of v.
 __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch args) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t all_heads = args.heads + 2 * args.cache.kv_heads;
   const int64_t unit = static_cast<int64_t>(blockIdx.x) * kRopeWarps + threadIdx.x / 32;
   if (unit >= args.tokens * all_heads) return;
@@ -191,6 +199,8 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
 
 // One block per layer, side and head.
 __global__ void copy_page_kernel(CopyPageLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
   const int64_t head = blockIdx.x % a.kv_heads;
   const int64_t side = blockIdx.x / a.kv_heads;  // of 2 * layers
   const int64_t page_bytes = a.kv_heads * a.page_tokens * a.head_bytes;

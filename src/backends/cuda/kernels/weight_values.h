@@ -23,16 +23,20 @@ __device__ __forceinline__ constexpr int octet_begin(int t, int octet) {
                                                                             : 32 * octet + 8 * t;
 }
 
-// int8 values of a 32-bit word, as pairs of bf16 (exact).
+// int8 values in the low bytes of two halves, as a pair of bf16 (exact): seven bits make 128 + them, the sign takes 128
+// or 256 away.
+__device__ __forceinline__ uint32_t byte_pair_to_bf16(uint32_t halves) {
+  return sub_bf16x2((halves & 0x007F007FU) | 0x43004300U, (halves & 0x00800080U) | 0x43004300U);
+}
+
+// Of a 32-bit word in the order of memory, and in that of kQ8 (WeightLayout::panel_word).
 __device__ __forceinline__ void bytes_to_bf16(uint32_t word, uint32_t& first, uint32_t& second) {
-  const uint32_t shifted = word ^ 0x80808080U;  // plus 128
-  float values[4];
-  for (unsigned i = 0; i < 4; ++i) {
-    // 2^23 + value: the byte becomes the last bits of the significand.
-    values[i] = bits_to_float(byte_permute(shifted, 0x4B000000U, 0x7440U | i)) - 8388736.0F;
-  }
-  first = pack_bf16(values[0], values[1]);
-  second = pack_bf16(values[2], values[3]);
+  first = byte_pair_to_bf16(byte_permute(word, 0, 0x4140U));
+  second = byte_pair_to_bf16(byte_permute(word, 0, 0x4342U));
+}
+__device__ __forceinline__ void paired_bytes_to_bf16(uint32_t word, uint32_t& first, uint32_t& second) {
+  first = byte_pair_to_bf16(word);
+  second = byte_pair_to_bf16(word >> 8);
 }
 
 // e4m3 likewise: its exponent and mantissa moved into bf16's, which is 2^120 too small.
@@ -43,10 +47,15 @@ __device__ __forceinline__ void fp8_to_bf16(uint32_t word, uint32_t& first, uint
   second = mul_bf16x2((high & 0x80008000U) | ((high >> 4) & 0x07F007F0U), 0x7B807B80U);
 }
 
-// Pair j (values 2 j and 2 j + 1) of the eight 4-bit values of a word: nibbles j and j + 4. 0x4300 is 128 in bf16,
-// whose last bit is 1.
+// Pair j (values 2 j and 2 j + 1) of the eight 4-bit values of a word, each plus kNibbleOffset: nibbles j and j + 4,
+// stored plus 8, behind 0x4300, which is 128 in bf16 and whose last bit is 1.
+constexpr float kNibbleOffset = 136.0F;
+constexpr uint32_t kMinusNibbleOffset = 0xC308C308U;  // as a pair of bf16
+__device__ __forceinline__ uint32_t nibbles_plus_offset(uint32_t word, int j) {
+  return ((word >> (4 * j)) & 0x000F000FU) | 0x43004300U;
+}
 __device__ __forceinline__ uint32_t nibbles_to_bf16(uint32_t word, int j) {
-  return sub_bf16x2(((word >> (4 * j)) & 0x000F000FU) | 0x43004300U, 0x43084308U);
+  return sub_bf16x2(nibbles_plus_offset(word, j), 0x43084308U);
 }
 
 // Octet `octet` of a word as four bf16 pairs, without its scale.
@@ -66,6 +75,9 @@ __device__ __forceinline__ void octet_values(const Vec4& word, int octet, uint32
     if constexpr (kFormat == WeightFormat::kE4M3) {
       fp8_to_bf16(low, pairs[0], pairs[1]);
       fp8_to_bf16(high, pairs[2], pairs[3]);
+    } else if constexpr (kFormat == WeightFormat::kQ8) {
+      paired_bytes_to_bf16(low, pairs[0], pairs[1]);
+      paired_bytes_to_bf16(high, pairs[2], pairs[3]);
     } else {
       bytes_to_bf16(low, pairs[0], pairs[1]);
       bytes_to_bf16(high, pairs[2], pairs[3]);

@@ -24,8 +24,8 @@ TEST(WeightLayout, pads_rows_to_16_and_inputs_to_128) {
 TEST(WeightLayout, four_bit_rows_take_half_a_byte_a_value_and_a_scale_a_group) {
   const WeightLayout q4 = plan_weight(WeightFormat::kQ4, {16}, 256, 32);
   EXPECT_EQ(q4.pitch, 128);
-  EXPECT_EQ(q4.scale_pitch(), 8);
-  EXPECT_EQ(plan_weight(WeightFormat::kQ4, {16}, 256, 128).scale_pitch(), 2);
+  EXPECT_EQ(q4.group_scale_bytes(), q4.rows * 8 * 2);
+  EXPECT_EQ(plan_weight(WeightFormat::kQ4, {16}, 256, 128).group_scale_bytes(), 16 * 2 * 2);
   EXPECT_TRUE(plan_weight(WeightFormat::kE4M3, {16}, 256, 128).has_row_scales());
 }
 

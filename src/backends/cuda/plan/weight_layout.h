@@ -15,8 +15,8 @@ namespace cove::cuda {
 
 enum class WeightFormat : uint8_t {
   kBF16,  // [rows][padded] bf16
-  kQ8,    // [rows][padded] int8, a scale per 32 inputs; each 64 inputs permuted, see pack.cu
-  kQ4,    // [rows][padded / 2] 4-bit values plus 8, a scale per `group` inputs; each 128 inputs permuted
+  kQ8,    // int8, a scale per 32 inputs; in panels
+  kQ4,    // 4-bit values plus 8, a scale per `group` inputs; in panels
   kInt8,  // [rows][padded] int8, one f32 scale per row
   kE4M3,  // [rows][padded] fp8, one f32 scale per row
 };
@@ -33,8 +33,25 @@ struct WeightLayout {
   bool interleaved = false;
 
   constexpr int64_t weight_bytes() const { return rows * pitch; }
-  constexpr int64_t scale_pitch() const { return group == 0 ? 0 : padded / group; }  // f16 scales of a row
-  constexpr int64_t group_scale_bytes() const { return rows * scale_pitch() * 2; }
+  constexpr int64_t group_scale_bytes() const { return group == 0 ? 0 : rows * (padded / group) * 2; }
+  // A chunk is what 32 lanes hold of 16 rows in two 16-byte words each: lane 4 g + t word t of rows g and g + 8.
+  constexpr int64_t chunk_inputs() const {
+    return format == WeightFormat::kBF16 ? 32 : format == WeightFormat::kQ4 ? 128 : 64;
+  }
+  constexpr int64_t chunks() const { return padded / chunk_inputs(); }
+  // kQ8 and kQ4: 16 rows are a panel, [row / 16][chunk][row / 8 % 2][lane] of 16 bytes, so that a warp reads on in
+  // memory. Eight inputs 32 o + 8 t .. of a chunk ("octet" o) are in lane t's word: at byte 8 o (kQ8: values 0, 2, 1,
+  // 3, 4, 6, 5, 7, so that each half of a 32-bit word is a pair) or in its 32-bit word o (kQ4: value 2 j is nibble j,
+  // value 2 j + 1 nibble j + 4). Byte of the word that holds inputs 8 octet .. of a row:
+  constexpr int64_t panel_word(int64_t row, int64_t octet) const {
+    const int64_t chunk = octet * 8 / chunk_inputs();
+    return (((row / 16 * chunks() + chunk) * 2 + row / 8 % 2) * 32 + row % 8 * 4 + octet % 4) * 16;
+  }
+  // Scales likewise: [row / 16][chunk][scale of the chunk][row % 8][row / 8 % 2].
+  constexpr int64_t panel_scale(int64_t row, int64_t input) const {
+    const int64_t in_row = input / group;  // scales of a chunk are neighbours
+    return ((row / 16 * (padded / group) + in_row) * 8 + row % 8) * 2 + row / 8 % 2;
+  }
   constexpr bool has_row_scales() const { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
   bool operator==(const WeightLayout&) const = default;
 };
