@@ -76,6 +76,8 @@ class CudaBackend final : public Backend {
     int64_t head_dim = 0;
     AttentionPlan plan;
     const AttentionTile* tiles = nullptr;  // device
+    DecodePlan decode;
+    const AttentionTile* decode_tiles = nullptr;  // device
     int64_t prefill_count = 0;
     const AttentionTile* prefill = nullptr;  // device
   };
@@ -222,7 +224,7 @@ void CudaBackend::begin_step(const StepBatch& step) {
   // Tokens, positions, slots, gathered rows twice, sampling; slices and tiles (as many as tokens at most, twice).
   const size_t tokens = step.tokens.size();
   const size_t spare = size_t{1} << 20;  // operations that come without a batch, in tests
-  const size_t bytes = tokens * (8 * sizeof(int32_t) + 2 * sizeof(AttentionTile)) +
+  const size_t bytes = tokens * (8 * sizeof(int32_t) + 3 * sizeof(AttentionTile)) +
                        step.sequences.size() * sizeof(SequenceSlice) +
                        step.logit_rows.size() * (sizeof(SampleRow) + 8) + spare;
   const Result<bool> moved = arrays_.begin(bytes, step.page_table.size_bytes());
@@ -318,17 +320,21 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
                                       {.heads = args.heads,
                                        .kv_heads = args.kv_heads,
                                        .multiprocessors = device_->facts().multiprocessors,
-                                       .partials_max = static_cast<int64_t>(kPartialBytes) / partial},
+                                       .partials_max = static_cast<int64_t>(kPartialBytes) / partial,
+                                       .reproducible = options_.reproducible},
                                       prefill_tokens);
   PlannedAttention planned;
   planned.heads = args.heads;
   planned.kv_heads = args.kv_heads;
   planned.head_dim = args.head_dim;
   planned.tiles = arrays_.add(std::span<const AttentionTile>(work.plan.tiles));
+  planned.decode_tiles = arrays_.add(std::span<const AttentionTile>(work.decode.tiles));
+  planned.decode = std::move(work.decode);
   planned.prefill = arrays_.add(std::span<const AttentionTile>(work.prefill));
   planned.prefill_count = std::ssize(work.prefill);
   planned.plan = std::move(work.plan);
   if (std::ssize(planned.plan.tiles) * args.kv_heads > kCountersMax) planned.plan.splits = 0;
+  COVE_CHECK(planned.decode.splits == 1 || std::ssize(planned.decode.tiles) * args.kv_heads <= kCountersMax);
   planned_.push_back(std::move(planned));
   return planned_.back();
 }
@@ -358,20 +364,28 @@ void CudaBackend::attention(const AttentionArgs& args) {
                                            .out = args.out.data,
                                            .multiprocessors = device_->facts().multiprocessors});
   }
+  AttentionLaunch launch{.qkv = args.qkv.data,
+                         .heads = args.heads,
+                         .cache = layer,
+                         .scale = args.scale,
+                         .sequences = sequences_,
+                         .page_table = page_table_,
+                         .tiles = planned.decode_tiles,
+                         .tile_count = std::ssize(planned.decode.tiles),
+                         .warps = 1,
+                         .splits = planned.decode.splits,
+                         .partials = static_cast<float*>(partials_->data()),
+                         .counters = static_cast<unsigned*>(counters_->data()),
+                         .out = args.out.data};
+  if (launch.tile_count > 0) {
+    list_.emplace_back(DecodeAttentionLaunch{.attention = launch, .split_keys = planned.decode.split_keys});
+  }
   if (planned.plan.tiles.empty()) return;
-  list_.emplace_back(AttentionLaunch{.qkv = args.qkv.data,
-                                     .heads = args.heads,
-                                     .cache = layer,
-                                     .scale = args.scale,
-                                     .sequences = sequences_,
-                                     .page_table = page_table_,
-                                     .tiles = planned.tiles,
-                                     .tile_count = std::ssize(planned.plan.tiles),
-                                     .warps = planned.plan.warps,
-                                     .splits = planned.plan.splits,
-                                     .partials = static_cast<float*>(partials_->data()),
-                                     .counters = static_cast<unsigned*>(counters_->data()),
-                                     .out = args.out.data});
+  launch.tiles = planned.tiles;
+  launch.tile_count = std::ssize(planned.plan.tiles);
+  launch.warps = planned.plan.warps;
+  launch.splits = planned.plan.splits;
+  list_.emplace_back(launch);
 }
 
 void CudaBackend::gather_rows(const GatherRowsArgs& args) {

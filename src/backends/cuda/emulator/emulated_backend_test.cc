@@ -74,7 +74,7 @@ TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decodi
     const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 32, .cache = cache};
     constexpr int32_t kTokens = 420;  // four splits, the last of them short
     const std::vector<float> qkv = random_values(kTokens * c.width(), 70);
-    AttentionRig whole(make({}), c);
+    AttentionRig whole(make({.reproducible = true}), c);
     SequenceBook whole_book(16);
     const auto want = whole.run(whole_book.next({{0, kTokens}}), qkv, 0).attention;
     AttentionRig reference(make_reference_backend(), c);
@@ -82,7 +82,7 @@ TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decodi
     const auto right = reference.run(reference_book.next({{0, kTokens}}), qkv, 0).attention;
     EXPECT_LT(conformance::row_error(want, right, c.head_dim), 5 * 0x1p-8);
 
-    AttentionRig parts(make({}), c);
+    AttentionRig parts(make({.reproducible = true}), c);
     SequenceBook book(16);
     const int64_t before = (kTokens - 1) * c.width();
     parts.run(book.next({{0, kTokens - 1}}), std::span(qkv).first(static_cast<size_t>(before)), 0);

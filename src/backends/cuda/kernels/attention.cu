@@ -13,6 +13,7 @@
 //   attention_plan.h: whether one block takes them all or each has a block, the arithmetic is the same
 #include "backends/cuda/kernels/attention.h"
 
+#include "backends/cuda/kernels/attention_parts.h"
 #include "backends/cuda/kernels/language.h"
 
 namespace cove::cuda {
@@ -22,61 +23,11 @@ using namespace dev;
 
 constexpr int kKeys = 32;  // of a stage
 constexpr int kStages = 3;
-constexpr float kLog2e = 1.44269504088896341F;
-
-template <int kDim>
-struct Stage {
-  static constexpr int kPitch = kDim + 8;  // values; eight rows fall on different banks
-  uint16_t keys[kKeys][kPitch];
-  uint16_t values[kKeys][kPitch];
-};
-
-// The block's share: which rows, which positions.
-struct Scope {
-  AttentionTile tile;
-  SequenceSlice slice;
-  int64_t kv_head;
-  int64_t group;
-  int64_t rows;       // of the tile
-  int64_t positions;  // that its last token sees
-};
-
-__device__ __forceinline__ Scope scope_of(const AttentionLaunch& a) {
-  Scope s;
-  s.tile = a.tiles[blockIdx.z];
-  s.slice = a.sequences[s.tile.sequence];
-  s.kv_head = blockIdx.y;
-  s.group = a.heads / a.cache.kv_heads;
-  s.rows = s.tile.tokens * s.group;
-  s.positions = s.slice.kv_length - s.slice.token_count + (s.tile.first_token + s.tile.tokens - s.slice.token_begin);
-  return s;
-}
-
-// Position of row `row`'s token in its sequence.
-__device__ __forceinline__ int64_t position_of(const Scope& s, int64_t row) {
-  return s.slice.kv_length - s.slice.token_count + (s.tile.first_token + row / s.group - s.slice.token_begin);
-}
-
-// Eight values of the cache as bf16, zeros where there is none.
-__device__ __forceinline__ void bring_octet(const LayerCache& cache, const void* side, int64_t at, bool there,
-                                            uint16_t* to) {
-  if (!cache.is_f32) {
-    copy_async(to, static_cast<const uint16_t*>(side) + (there ? at : 0), there);
-    return;
-  }
-  Vec4 v = {0, 0, 0, 0};
-  if (there) {
-    const float* from = static_cast<const float*>(side) + at;
-    v = {pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]), pack_bf16(from[4], from[5]),
-         pack_bf16(from[6], from[7])};
-  }
-  *reinterpret_cast<Vec4*>(to) = v;
-}
 
 // Positions [begin, begin + 32). What lies beyond the last visible one is never read: it may be garbage.
 template <int kDim>
 __device__ __forceinline__ void load_stage(const AttentionLaunch& a, const Scope& s, int64_t begin,
-                                           Stage<kDim>& stage) {
+                                           Stage<kDim, kKeys>& stage) {
   constexpr int kOctets = kDim / 8;
   for (int i = static_cast<int>(threadIdx.x); i < kKeys * kOctets; i += static_cast<int>(blockDim.x)) {
     const int key = i / kOctets;
@@ -97,146 +48,6 @@ __device__ __forceinline__ void load_stage(const AttentionLaunch& a, const Scope
   }
 }
 
-// A running softmax of 16 rows; a lane has rows g and g + 8 (index 0 and 1), and of the values columns 8 n + 2 t, 2 t
-// + 1.
-template <int kDim>
-struct Running {
-  float largest[2];
-  float total[2];
-  float values[kDim / 8][4];
-};
-
-template <int kDim>
-__device__ __forceinline__ void reset(Running<kDim>& r) {
-  r.largest[0] = r.largest[1] = kMinusInfinity;
-  r.total[0] = r.total[1] = 0;
-#pragma unroll
-  for (int n = 0; n < kDim / 8; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) r.values[n][i] = 0;
-  }
-}
-
-// 2^(x - most), 0 where nothing has been seen.
-__device__ __forceinline__ float weight_of(float x, float most) {
-  return most == kMinusInfinity ? 0.0F : exp2_fast(x - most);
-}
-
-// The queries of a warp's 16 rows as operands, zeros for rows and columns that do not exist.
-template <int kDim>
-__device__ __forceinline__ void load_queries(const AttentionLaunch& a, const Scope& s, int64_t first_row,
-                                             uint32_t (&q)[kDim / 16][4]) {
-  const int64_t pitch = (a.heads + 2 * a.cache.kv_heads) * a.cache.head_dim;
-#pragma unroll
-  for (int k = 0; k < kDim / 16; ++k) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int64_t row = first_row + lane() / 4 + i % 2 * 8;
-      const int column = 16 * k + lane() % 4 * 2 + i / 2 * 8;
-      q[k][i] = 0;
-      if (row >= s.rows || column >= a.cache.head_dim) continue;
-      const int64_t head = s.kv_head * s.group + row % s.group;
-      const auto* from = static_cast<const uint16_t*>(a.qkv) + (s.tile.first_token + row / s.group) * pitch +
-                         head * a.cache.head_dim + column;
-      q[k][i] = *reinterpret_cast<const uint32_t*>(from);
-    }
-  }
-}
-
-// scores[n]: positions 8 n + 2 t, 2 t + 1 of the stage, for rows g and g + 8.
-template <int kDim>
-__device__ __forceinline__ void score(const Stage<kDim>& stage, const uint32_t (&q)[kDim / 16][4],
-                                      float (&scores)[kKeys / 8][4]) {
-#pragma unroll
-  for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) scores[n][i] = 0;
-#pragma unroll
-    for (int k = 0; k < kDim / 16; k += 2) {
-      uint32_t keys[4];  // columns 16 k .., + 8, + 16, + 24 of eight positions
-      load_matrices(keys, &stage.keys[8 * n + lane() % 8][16 * k + lane() / 8 * 8]);
-      const uint32_t first[2] = {keys[0], keys[1]};
-      const uint32_t second[2] = {keys[2], keys[3]};
-      mma_bf16(scores[n], q[k], first);
-      mma_bf16(scores[n], q[k + 1], second);
-    }
-  }
-}
-
-// Scores to weights, after the running values are brought down to the new largest score.
-template <int kDim>
-__device__ __forceinline__ void weigh(const int64_t (&visible)[2], int64_t begin, float scale,
-                                      float (&scores)[kKeys / 8][4], Running<kDim>& r) {
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    float most = kMinusInfinity;
-#pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        const int64_t position = begin + 8 * n + lane() % 4 * 2 + i % 2;
-        scores[n][i] = position < visible[half] ? scores[n][i] * scale : kMinusInfinity;
-        most = larger(most, scores[n][i]);
-      }
-    }
-    most = larger(quad_max(most), r.largest[half]);
-    const float shrink = weight_of(r.largest[half], most);
-    float total = 0;
-#pragma unroll
-    for (int n = 0; n < kKeys / 8; ++n) {
-#pragma unroll
-      for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        scores[n][i] = weight_of(scores[n][i], most);
-        total += scores[n][i];
-      }
-    }
-    r.largest[half] = most;
-    r.total[half] = r.total[half] * shrink + quad_sum(total);
-#pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      r.values[n][2 * half] *= shrink;
-      r.values[n][2 * half + 1] *= shrink;
-    }
-  }
-}
-
-template <int kDim>
-__device__ __forceinline__ void add_values(const Stage<kDim>& stage, const float (&weights)[kKeys / 8][4],
-                                           Running<kDim>& r) {
-#pragma unroll
-  for (int k = 0; k < kKeys / 16; ++k) {
-    // Sums of one product are operands of the next, register for register.
-    const uint32_t p[4] = {pack_bf16(weights[2 * k][0], weights[2 * k][1]),
-                           pack_bf16(weights[2 * k][2], weights[2 * k][3]),
-                           pack_bf16(weights[2 * k + 1][0], weights[2 * k + 1][1]),
-                           pack_bf16(weights[2 * k + 1][2], weights[2 * k + 1][3])};
-#pragma unroll
-    for (int n = 0; n < kDim / 8; n += 2) {
-      uint32_t v[4];  // positions 16 k .., + 8 of columns 8 n .., then of the next eight columns
-      load_matrices_transposed(v, &stage.values[16 * k + lane() % 16][8 * n + lane() / 16 * 8]);
-      const uint32_t first[2] = {v[0], v[1]};
-      const uint32_t second[2] = {v[2], v[3]};
-      mma_bf16(r.values[n], p, first);
-      mma_bf16(r.values[n + 1], p, second);
-    }
-  }
-}
-
-// How a split's result joins those before it. One row half of a lane, or one value of the final fold: the same
-// arithmetic.
-struct Fold {
-  float largest;
-  float keep;  // factor of what was there
-  float take;  // factor of what joins
-};
-__device__ __forceinline__ Fold fold_of(float before, float joining) {
-  const float most = larger(before, joining);
-  return {most, weight_of(before, most), weight_of(joining, most)};
-}
-__device__ __forceinline__ float fold(const Fold& f, float before, float joining) {
-  return before * f.keep + joining * f.take;
-}
-
 template <int kDim>
 __device__ __forceinline__ void join(const Running<kDim>& split, Running<kDim>& all) {
 #pragma unroll
@@ -250,14 +61,6 @@ __device__ __forceinline__ void join(const Running<kDim>& split, Running<kDim>& 
       for (int i = 2 * half; i < 2 * half + 2; ++i) all.values[n][i] = fold(f, all.values[n][i], split.values[n][i]);
     }
   }
-}
-
-__device__ __forceinline__ void store_pair(const AttentionLaunch& a, const Scope& s, int64_t row, int64_t column,
-                                           float first, float second) {
-  const int64_t head = s.kv_head * s.group + row % s.group;
-  auto* out = static_cast<uint16_t*>(a.out) +
-              ((s.tile.first_token + row / s.group) * a.heads + head) * a.cache.head_dim + column;
-  *reinterpret_cast<uint32_t*>(out) = pack_bf16(first, second);
 }
 
 template <int kDim>
@@ -275,14 +78,6 @@ __device__ __forceinline__ void store_result(const AttentionLaunch& a, const Sco
         store_pair(a, s, row, column, r.values[n][2 * half] * inverse, r.values[n][2 * half + 1] * inverse);
     }
   }
-}
-
-// A split's result in the workspace: [rows][head_dim] values, then [rows] {largest, total}.
-__device__ __forceinline__ float* partial_of(const AttentionLaunch& a, int64_t rows, int64_t split) {
-  const int64_t rows_most = a.warps * 16;
-  const int64_t unit = (static_cast<int64_t>(blockIdx.z) * a.cache.kv_heads + blockIdx.y) * a.splits + split;
-  (void)rows;
-  return a.partials + unit * rows_most * (a.cache.head_dim + 2);
 }
 
 template <int kDim>
@@ -308,44 +103,6 @@ __device__ __forceinline__ void store_partial(const AttentionLaunch& a, const Sc
   }
 }
 
-// The block that is the last of its unit folds the splits' results in order, a pair of values a thread.
-__device__ __forceinline__ void fold_partials(const AttentionLaunch& a, const Scope& s, int64_t splits) {
-  const int64_t pairs = a.cache.head_dim / 2;
-  for (int64_t i = threadIdx.x; i < s.rows * pairs; i += blockDim.x) {
-    const int64_t row = i / pairs;
-    const int64_t column = i % pairs * 2;
-    float largest = kMinusInfinity;
-    float total = 0;
-    float first = 0;
-    float second = 0;
-    for (int64_t split = 0; split < splits; ++split) {
-      const float* values = partial_of(a, s.rows, split);
-      const float* facts = values + a.warps * 16 * a.cache.head_dim + 2 * row;
-      const Fold f = fold_of(largest, facts[0]);
-      largest = f.largest;
-      total = fold(f, total, facts[1]);
-      first = fold(f, first, values[row * a.cache.head_dim + column]);
-      second = fold(f, second, values[row * a.cache.head_dim + column + 1]);
-    }
-    const float inverse = 1.0F / total;
-    store_pair(a, s, row, column, first * inverse, second * inverse);
-  }
-}
-
-// Whether this block is the last of `blocks` to come here; leaves the counter at zero.
-__device__ __forceinline__ bool is_last(unsigned* counter, int64_t blocks, unsigned* shared) {
-  thread_fence();  // the partial result is visible before the count is
-  block_sync();
-  if (threadIdx.x == 0) {
-    const unsigned before = atomic_add(counter, 1U);
-    *shared = before + 1 == static_cast<unsigned>(blocks) ? 1U : 0U;
-    if (*shared != 0) *counter = 0;
-  }
-  block_sync();
-  thread_fence();
-  return *shared != 0;
-}
-
 // grid: splits (or 1), key heads, tiles.
 template <int kDim>
 __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
@@ -357,7 +114,7 @@ __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
   if (first_split >= splits) return;  // launched for a longer sequence
   const int64_t end_split = a.splits > 0 ? first_split + 1 : splits;
 
-  auto* stages = reinterpret_cast<Stage<kDim>*>(shared_memory());
+  auto* stages = reinterpret_cast<Stage<kDim, kKeys>*>(shared_memory());
   const int64_t first_row = static_cast<int64_t>(threadIdx.x / 32) * 16;
   const bool has_rows = first_row < s.rows;
   uint32_t q[kDim / 16][4];
@@ -385,11 +142,11 @@ __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
     if (next < end_step) load_stage<kDim>(a, s, next * kKeys, stages[(next - first_step) % kStages]);
     copy_commit();
     if (has_rows) {
-      const Stage<kDim>& stage = stages[(step - first_step) % kStages];
+      const Stage<kDim, kKeys>& stage = stages[(step - first_step) % kStages];
       float scores[kKeys / 8][4];
-      score<kDim>(stage, q, scores);
-      weigh<kDim>(visible, step * kKeys, scale, scores, split);
-      add_values<kDim>(stage, scores, split);
+      score<kDim, kKeys>(stage, q, scores);
+      weigh<kDim, kKeys>(visible, step * kKeys, scale, scores, split);
+      add_values<kDim, kKeys>(stage, scores, split);
     }
     if (a.splits == 0 && ((step + 1) % kSteps == 0 || step + 1 == end_step)) {
       join<kDim>(split, all);
@@ -413,7 +170,7 @@ const char* launch_as(const AttentionLaunch& args, void* stream) {
                              .grid_y = static_cast<unsigned>(args.cache.kv_heads),
                              .grid_z = static_cast<unsigned>(args.tile_count),
                              .threads = static_cast<unsigned>(args.warps * 32),
-                             .shared_bytes = kStages * sizeof(Stage<kDim>)};
+                             .shared_bytes = kStages * sizeof(Stage<kDim, kKeys>)};
   return launch(shape, stream, attention_kernel<kDim>, args);
 }
 

@@ -28,6 +28,15 @@ struct AttentionLaunch {
 inline constexpr int64_t kAttentionHeadDimMax = 128;
 const char* launch_attention(const AttentionLaunch& args, void* stream);
 
+// The same for tiles of one token and at most kDecodeRowsMax heads a key head: splits > 0 blocks of split_keys
+// positions each, at least as many as the longest sequence has.
+struct DecodeAttentionLaunch {
+  AttentionLaunch attention{};
+  int64_t split_keys = 0;
+  bool operator==(const DecodeAttentionLaunch&) const = default;
+};
+const char* launch_decode_attention(const DecodeAttentionLaunch& args, void* stream);
+
 // Of one split of one tile of `rows` (token, head) pairs: values, largest score and sum of weights, f32.
 inline int64_t attention_partial_bytes(int64_t rows, int64_t head_dim) { return rows * (head_dim + 2) * 4; }
 

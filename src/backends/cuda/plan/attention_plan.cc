@@ -22,6 +22,24 @@ int64_t splits_of(int64_t keys) {
   return static_cast<int64_t>(std::bit_ceil(std::max<uint64_t>(splits, 1)));
 }
 
+constexpr int64_t kDecodeBlocks = 2;      // that a multiprocessor holds
+constexpr int64_t kDecodeSplitMin = 128;  // positions; each of a block's four warps takes two steps
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t value, int64_t step) { return divide_up(value, step) * step; }
+
+// Splits enough to keep all multiprocessors busy. Planned for up to a sixteenth more positions than there are, so that
+// growing sequences seldom change the launch.
+void split_decode(int64_t keys_most, const AttentionShape& shape, DecodePlan& plan) {
+  const int64_t units = static_cast<int64_t>(plan.tiles.size()) * shape.kv_heads;
+  if (units == 0) return;
+  const auto octave = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(keys_most)));
+  const int64_t keys = round_up(keys_most, std::max(kDecodeSplitMin, octave / 16));
+  const int64_t splits_max = std::min(kDecodeBlocks * shape.multiprocessors / units, shape.partials_max / units);
+  plan.split_keys = std::max(kDecodeSplitMin, round_up(divide_up(keys, std::max<int64_t>(splits_max, 1)), 64));
+  plan.splits = divide_up(keys, plan.split_keys);
+}
+
 }  // namespace
 
 AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const AttentionShape& shape,
@@ -33,16 +51,23 @@ AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const Att
   AttentionWork work;
   int64_t tokens_most = 1;
   int64_t keys_most = 0;
+  int64_t decode_keys_most = 0;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSlice& slice = sequences[i];
     if (prefill_tile_tokens > 0 && slice.token_count > 1) {
       add_tiles(slice, static_cast<int32_t>(i), prefill_tile_tokens, work.prefill);
       continue;
     }
+    if (!shape.reproducible && slice.token_count == 1 && group <= kDecodeRowsMax) {
+      add_tiles(slice, static_cast<int32_t>(i), 1, work.decode.tiles);
+      decode_keys_most = std::max<int64_t>(decode_keys_most, slice.kv_length);
+      continue;
+    }
     add_tiles(slice, static_cast<int32_t>(i), tile_tokens, work.plan.tiles);
     tokens_most = std::max<int64_t>(tokens_most, std::min<int64_t>(slice.token_count, tile_tokens));
     keys_most = std::max<int64_t>(keys_most, slice.kv_length);
   }
+  split_decode(decode_keys_most, shape, work.decode);
   AttentionPlan& plan = work.plan;
   plan.warps = (tokens_most * group + 15) / 16;
   const int64_t units = static_cast<int64_t>(plan.tiles.size()) * shape.kv_heads;

@@ -20,12 +20,14 @@ using AttentionTile = hopper::AttentionTile;
 inline constexpr int64_t kSplitKeys = 128;
 inline constexpr int64_t kTileRows = 64;  // (token, head of the group) pairs of a block at most: four warps of 16
 inline constexpr int64_t kGroupMax = kTileRows;  // query heads that share a key head
+inline constexpr int64_t kDecodeRowsMax = 16;    // heads of a group that decode_attention.cu takes
 
 struct AttentionShape {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int multiprocessors = 1;
-  int64_t partials_max = 0;  // splits whose results the workspace can hold: of one tile and key head each
+  int64_t partials_max = 0;   // splits whose results the workspace can hold: of one tile and key head each
+  bool reproducible = false;  // results must not depend on the batch: no decode kernel
 };
 
 struct AttentionPlan {
@@ -35,10 +37,18 @@ struct AttentionPlan {
       0;  // > 0: one block per split, at least as many as the longest sequence has; 0: a block takes all splits
 };
 
+// Sequences that add one token, where the results may depend on the batch: a block per split of split_keys positions.
+struct DecodePlan {
+  std::vector<AttentionTile> tiles;
+  int64_t split_keys = 0;
+  int64_t splits = 1;
+};
+
 // prefill_tile_tokens: 0, or the tile of a kernel that takes every slice of more than one token; those come back in
 // `prefill`.
 struct AttentionWork {
   AttentionPlan plan;
+  DecodePlan decode;
   std::vector<AttentionTile> prefill;
 };
 AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const AttentionShape& shape,

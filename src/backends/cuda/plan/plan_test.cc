@@ -57,6 +57,7 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
     const AttentionWork work = plan_attention(slices, {.heads = 28, .kv_heads = 4, .multiprocessors = 132}, prefill);
     std::vector<int> seen(168, 0);
     std::vector<AttentionTile> tiles = work.plan.tiles;
+    tiles.insert(tiles.end(), work.decode.tiles.begin(), work.decode.tiles.end());
     tiles.insert(tiles.end(), work.prefill.begin(), work.prefill.end());
     for (const AttentionTile& tile : tiles) {
       const SequenceSlice& owner = slices[static_cast<size_t>(tile.sequence)];
@@ -66,14 +67,14 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
     }
     EXPECT_TRUE(std::all_of(seen.begin(), seen.end(), [](int count) { return count == 1; }));
     for (const AttentionTile& tile : work.plan.tiles) EXPECT_LE(tile.tokens * 7, kTileRows);
-    if (prefill > 0) {
-      EXPECT_EQ(work.plan.tiles.size(), 1U);
-    }
+    EXPECT_EQ(work.decode.tiles.size(), 1U);
+    EXPECT_EQ(work.plan.tiles.empty(), prefill > 0);
   }
 }
 
 TEST(AttentionPlan, few_long_sequences_are_split_and_many_are_not) {
-  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
+  const AttentionShape shape = {
+      .heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000, .reproducible = true};
   const std::vector<SequenceSlice> one = {slice(0, 1, 5000)};
   const AttentionPlan split = plan_attention(one, shape, 0).plan;
   EXPECT_EQ(split.splits, 64);  // 40 are needed
@@ -87,16 +88,57 @@ TEST(AttentionPlan, few_long_sequences_are_split_and_many_are_not) {
 
 TEST(AttentionPlan, splits_stay_within_the_workspace) {
   const std::vector<SequenceSlice> one = {slice(0, 1, 5000)};
-  EXPECT_EQ(
-      plan_attention(one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 255}, 0).plan.splits, 0);
-  EXPECT_EQ(
-      plan_attention(one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 256}, 0).plan.splits, 64);
+  EXPECT_EQ(plan_attention(
+                one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 255, .reproducible = true}, 0)
+                .plan.splits,
+            0);
+  EXPECT_EQ(plan_attention(
+                one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 256, .reproducible = true}, 0)
+                .plan.splits,
+            64);
 }
 
 TEST(AttentionPlan, a_group_wider_than_a_warp_gets_more_warps) {
   const std::vector<SequenceSlice> one = {slice(0, 1, 10)};
-  EXPECT_EQ(plan_attention(one, {.heads = 20, .kv_heads = 1, .multiprocessors = 1}, 0).plan.warps, 2);
-  EXPECT_EQ(plan_attention(one, {.heads = 64, .kv_heads = 1, .multiprocessors = 1}, 0).plan.warps, 4);
+  EXPECT_EQ(plan_attention(one, {.heads = 20, .kv_heads = 1, .multiprocessors = 1, .reproducible = true}, 0).plan.warps,
+            2);
+  EXPECT_EQ(plan_attention(one, {.heads = 64, .kv_heads = 1, .multiprocessors = 1, .reproducible = true}, 0).plan.warps,
+            4);
+}
+
+TEST(AttentionPlan, decoding_is_split_until_all_multiprocessors_are_busy) {
+  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
+  for (const int64_t sequences : {1, 7, 32, 100, 600}) {
+    for (const int32_t keys : {1, 127, 128, 129, 1000, 4097, 100'000}) {
+      std::vector<SequenceSlice> slices;
+      for (int32_t i = 0; i < sequences; ++i) slices.push_back(slice(i, 1, keys));
+      const AttentionWork work = plan_attention(slices, shape, 0);
+      EXPECT_TRUE(work.plan.tiles.empty());
+      EXPECT_EQ(std::ssize(work.decode.tiles), sequences);
+      EXPECT_GE(work.decode.splits * work.decode.split_keys, keys);
+      EXPECT_LE(work.decode.splits * sequences * 4, std::max<int64_t>(sequences * 4, 264));
+      EXPECT_EQ(work.decode.split_keys % 16, 0);
+    }
+  }
+}
+
+TEST(AttentionPlan, a_growing_sequence_seldom_changes_the_launch) {
+  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
+  std::set<std::pair<int64_t, int64_t>> launches;
+  for (int32_t keys = 1; keys <= 8192; ++keys) {
+    const DecodePlan plan = plan_attention(std::vector<SequenceSlice>{slice(0, 1, keys)}, shape, 0).decode;
+    launches.insert({plan.split_keys, plan.splits});
+  }
+  EXPECT_LT(launches.size(), 64U);
+}
+
+TEST(AttentionPlan, wide_groups_and_prompts_are_left_to_the_other_kernels) {
+  const std::vector<SequenceSlice> slices = {slice(0, 1, 10), {.token_begin = 1, .token_count = 5, .kv_length = 5}};
+  const AttentionWork wide = plan_attention(slices, {.heads = 20, .kv_heads = 1, .multiprocessors = 1}, 0);
+  EXPECT_TRUE(wide.decode.tiles.empty());
+  const AttentionWork work = plan_attention(slices, {.heads = 16, .kv_heads = 1, .multiprocessors = 1}, 0);
+  EXPECT_EQ(work.decode.tiles.size(), 1U);
+  EXPECT_EQ(work.plan.tiles.size(), 2U);
 }
 
 TEST(LinearPlan, one_path_for_every_number_of_tokens_when_reproducible) {
