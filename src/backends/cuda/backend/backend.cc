@@ -315,13 +315,16 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
       !options_.reproducible && device_->facts().compute_major == 9 && layout.dtype == DType::kBF16;
   const int64_t prefill_tokens =
       may_use_hopper ? hopper::prefill_tile_tokens(args.heads, args.kv_heads, args.head_dim, layout.page_tokens) : 0;
+  // How the decode kernel splits a sequence depends on the batch.
+  const bool may_decode =
+      !options_.reproducible && layout.dtype == DType::kBF16 && layout.page_tokens % kDecodeStepKeys == 0;
   const int64_t partial = attention_partial_bytes(kTileRows, args.head_dim);
   AttentionWork work = plan_attention(step_->sequences,
                                       {.heads = args.heads,
                                        .kv_heads = args.kv_heads,
                                        .multiprocessors = device_->facts().multiprocessors,
                                        .partials_max = static_cast<int64_t>(kPartialBytes) / partial,
-                                       .reproducible = options_.reproducible},
+                                       .decode_kernel = may_decode},
                                       prefill_tokens);
   PlannedAttention planned;
   planned.heads = args.heads;

@@ -26,13 +26,13 @@ constexpr int kStages = 3;
 
 // Positions [begin, begin + 32). What lies beyond the last visible one is never read: it may be garbage.
 template <int kDim>
-__device__ __forceinline__ void load_stage(const AttentionLaunch& a, const Scope& s, int64_t begin,
+__device__ __forceinline__ void load_stage(const AttentionLaunch& a, const Scope& s, int32_t begin,
                                            Stage<kDim, kKeys>& stage) {
   constexpr int kOctets = kDim / 8;
   for (int i = static_cast<int>(threadIdx.x); i < kKeys * kOctets; i += static_cast<int>(blockDim.x)) {
     const int key = i / kOctets;
     const int column = i % kOctets * 8;
-    const int64_t position = begin + key;
+    const int32_t position = begin + key;
     const bool there = position < s.positions && column < a.cache.head_dim;
     int64_t at = 0;
     if (there) {
@@ -64,16 +64,16 @@ __device__ __forceinline__ void join(const Running<kDim>& split, Running<kDim>& 
 }
 
 template <int kDim>
-__device__ __forceinline__ void store_result(const AttentionLaunch& a, const Scope& s, int64_t first_row,
+__device__ __forceinline__ void store_result(const AttentionLaunch& a, const Scope& s, int32_t first_row,
                                              const Running<kDim>& r) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int64_t row = first_row + lane() / 4 + 8 * half;
+    const int32_t row = first_row + lane() / 4 + 8 * half;
     if (row >= s.rows) continue;
     const float inverse = 1.0F / r.total[half];
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
-      const int64_t column = 8 * n + lane() % 4 * 2;
+      const int32_t column = 8 * n + lane() % 4 * 2;
       if (column < a.cache.head_dim)
         store_pair(a, s, row, column, r.values[n][2 * half] * inverse, r.values[n][2 * half + 1] * inverse);
     }
@@ -81,17 +81,17 @@ __device__ __forceinline__ void store_result(const AttentionLaunch& a, const Sco
 }
 
 template <int kDim>
-__device__ __forceinline__ void store_partial(const AttentionLaunch& a, const Scope& s, int64_t split,
-                                              int64_t first_row, const Running<kDim>& r) {
-  float* values = partial_of(a, s.rows, split);
+__device__ __forceinline__ void store_partial(const AttentionLaunch& a, const Scope& s, int32_t split,
+                                              int32_t first_row, const Running<kDim>& r) {
+  float* values = partial_of(a, split);
   float* facts = values + a.warps * 16 * a.cache.head_dim;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int64_t row = first_row + lane() / 4 + 8 * half;
+    const int32_t row = first_row + lane() / 4 + 8 * half;
     if (row >= s.rows) continue;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
-      const int64_t column = 8 * n + lane() % 4 * 2;
+      const int32_t column = 8 * n + lane() % 4 * 2;
       if (column >= a.cache.head_dim) continue;
       values[row * a.cache.head_dim + column] = r.values[n][2 * half];
       values[row * a.cache.head_dim + column + 1] = r.values[n][2 * half + 1];
@@ -109,17 +109,18 @@ __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
   const Scope s = scope_of(a);
-  const int64_t splits = (s.positions + kSplitKeys - 1) / kSplitKeys;
-  const int64_t first_split = a.splits > 0 ? blockIdx.x : 0;
+  constexpr auto kSplit = static_cast<int32_t>(kSplitKeys);
+  const int32_t splits = (s.positions + kSplit - 1) / kSplit;
+  const int32_t first_split = a.splits > 0 ? static_cast<int32_t>(blockIdx.x) : 0;
   if (first_split >= splits) return;  // launched for a longer sequence
-  const int64_t end_split = a.splits > 0 ? first_split + 1 : splits;
+  const int32_t end_split = a.splits > 0 ? first_split + 1 : splits;
 
   auto* stages = reinterpret_cast<Stage<kDim, kKeys>*>(shared_memory());
-  const int64_t first_row = static_cast<int64_t>(threadIdx.x / 32) * 16;
+  const int32_t first_row = static_cast<int32_t>(threadIdx.x / 32) * 16;
   const bool has_rows = first_row < s.rows;
   uint32_t q[kDim / 16][4];
   load_queries<kDim>(a, s, first_row, q);
-  const int64_t visible[2] = {position_of(s, first_row + lane() / 4) + 1,
+  const int32_t visible[2] = {position_of(s, first_row + lane() / 4) + 1,
                               position_of(s, first_row + lane() / 4 + 8) + 1};
   const float scale = a.scale * kLog2e;
 
@@ -127,18 +128,18 @@ __global__ void __launch_bounds__(128) attention_kernel(AttentionLaunch a) {
   Running<kDim> split;
   reset(all);
   reset(split);
-  constexpr int64_t kSteps = kSplitKeys / kKeys;  // of a split
-  const int64_t first_step = first_split * kSteps;
-  int64_t end_step = (s.positions + kKeys - 1) / kKeys;
+  constexpr int32_t kSteps = kSplit / kKeys;  // of a split
+  const int32_t first_step = first_split * kSteps;
+  int32_t end_step = (s.positions + kKeys - 1) / kKeys;
   if (end_step > end_split * kSteps) end_step = end_split * kSteps;
   for (int i = 0; i < kStages - 1; ++i) {
     if (first_step + i < end_step) load_stage<kDim>(a, s, (first_step + i) * kKeys, stages[i]);
     copy_commit();
   }
-  for (int64_t step = first_step; step < end_step; ++step) {
+  for (int32_t step = first_step; step < end_step; ++step) {
     copy_wait<kStages - 2>();
     block_sync();  // this stage is there for all; all are done with the one that is loaded next
-    const int64_t next = step + kStages - 1;
+    const int32_t next = step + kStages - 1;
     if (next < end_step) load_stage<kDim>(a, s, next * kKeys, stages[(next - first_step) % kStages]);
     copy_commit();
     if (has_rows) {

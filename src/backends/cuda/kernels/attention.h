@@ -28,8 +28,10 @@ struct AttentionLaunch {
 inline constexpr int64_t kAttentionHeadDimMax = 128;
 const char* launch_attention(const AttentionLaunch& args, void* stream);
 
-// The same for tiles of one token and at most kDecodeRowsMax heads a key head: splits > 0 blocks of split_keys
-// positions each, at least as many as the longest sequence has.
+// The same for tiles of one token and at most kDecodeRowsMax heads a key head, over a bf16 cache with pages of a
+// multiple of kDecodeStepKeys positions: splits > 0 blocks of split_keys positions each (a multiple of
+// kDecodeStepKeys), at least as many as the longest sequence has.
+inline constexpr int64_t kDecodeStepKeys = 16;
 struct DecodeAttentionLaunch {
   AttentionLaunch attention{};
   int64_t split_keys = 0;

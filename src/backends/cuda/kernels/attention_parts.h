@@ -17,29 +17,30 @@ struct Stage {
   uint16_t values[kKeys][kPitch];
 };
 
-// The block's share: which rows, which positions.
+// The block's share: which rows, which positions. 32 bits throughout: 64-bit divisions are long in instructions, and
+// what a block runs once costs as many reads of them.
 struct Scope {
   AttentionTile tile;
   SequenceSlice slice;
-  int64_t kv_head;
-  int64_t group;
-  int64_t rows;       // of the tile
-  int64_t positions;  // that its last token sees
+  int32_t kv_head;
+  int32_t group;
+  int32_t rows;       // of the tile
+  int32_t positions;  // that its last token sees
 };
 
 __device__ __forceinline__ Scope scope_of(const AttentionLaunch& a) {
   Scope s;
   s.tile = a.tiles[blockIdx.z];
   s.slice = a.sequences[s.tile.sequence];
-  s.kv_head = blockIdx.y;
-  s.group = a.heads / a.cache.kv_heads;
+  s.kv_head = static_cast<int32_t>(blockIdx.y);
+  s.group = static_cast<int32_t>(static_cast<uint32_t>(a.heads) / static_cast<uint32_t>(a.cache.kv_heads));
   s.rows = s.tile.tokens * s.group;
   s.positions = s.slice.kv_length - s.slice.token_count + (s.tile.first_token + s.tile.tokens - s.slice.token_begin);
   return s;
 }
 
 // Position of row `row`'s token in its sequence.
-__device__ __forceinline__ int64_t position_of(const Scope& s, int64_t row) {
+__device__ __forceinline__ int32_t position_of(const Scope& s, int32_t row) {
   return s.slice.kv_length - s.slice.token_count + (s.tile.first_token + row / s.group - s.slice.token_begin);
 }
 
@@ -86,14 +87,14 @@ __device__ __forceinline__ float weight_of(float x, float most) {
 
 // The queries of a warp's 16 rows as operands, zeros for rows and columns that do not exist.
 template <int kDim>
-__device__ __forceinline__ void load_queries(const AttentionLaunch& a, const Scope& s, int64_t first_row,
+__device__ __forceinline__ void load_queries(const AttentionLaunch& a, const Scope& s, int32_t first_row,
                                              uint32_t (&q)[kDim / 16][4]) {
   const int64_t pitch = (a.heads + 2 * a.cache.kv_heads) * a.cache.head_dim;
 #pragma unroll
   for (int k = 0; k < kDim / 16; ++k) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int64_t row = first_row + lane() / 4 + i % 2 * 8;
+      const int32_t row = first_row + lane() / 4 + i % 2 * 8;
       const int column = 16 * k + lane() % 4 * 2 + i / 2 * 8;
       q[k][i] = 0;
       if (row >= s.rows || column >= a.cache.head_dim) continue;
@@ -127,7 +128,7 @@ __device__ __forceinline__ void score(const Stage<kDim, kKeys>& stage, const uin
 
 // Scores to weights, after the running values are brought down to the new largest score.
 template <int kDim, int kKeys>
-__device__ __forceinline__ void weigh(const int64_t (&visible)[2], int64_t begin, float scale,
+__device__ __forceinline__ void weigh(const int32_t (&visible)[2], int32_t begin, float scale,
                                       float (&scores)[kKeys / 8][4], Running<kDim>& r) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
@@ -136,7 +137,7 @@ __device__ __forceinline__ void weigh(const int64_t (&visible)[2], int64_t begin
     for (int n = 0; n < kKeys / 8; ++n) {
 #pragma unroll
       for (int i = 2 * half; i < 2 * half + 2; ++i) {
-        const int64_t position = begin + 8 * n + lane() % 4 * 2 + i % 2;
+        const int32_t position = begin + 8 * n + lane() % 4 * 2 + i % 2;
         scores[n][i] = position < visible[half] ? scores[n][i] * scale : kMinusInfinity;
         most = larger(most, scores[n][i]);
       }
@@ -199,7 +200,7 @@ __device__ __forceinline__ float fold(const Fold& f, float before, float joining
   return before * f.keep + joining * f.take;
 }
 
-__device__ __forceinline__ void store_pair(const AttentionLaunch& a, const Scope& s, int64_t row, int64_t column,
+__device__ __forceinline__ void store_pair(const AttentionLaunch& a, const Scope& s, int32_t row, int32_t column,
                                            float first, float second) {
   const int64_t head = s.kv_head * s.group + row % s.group;
   auto* out = static_cast<uint16_t*>(a.out) +
@@ -208,39 +209,47 @@ __device__ __forceinline__ void store_pair(const AttentionLaunch& a, const Scope
 }
 
 // A split's result in the workspace: [rows][head_dim] values, then [rows] {largest, total}.
-__device__ __forceinline__ float* partial_of(const AttentionLaunch& a, int64_t rows, int64_t split) {
+__device__ __forceinline__ float* partial_of(const AttentionLaunch& a, int32_t split) {
   const int64_t rows_most = a.warps * 16;
   const int64_t unit = (static_cast<int64_t>(blockIdx.z) * a.cache.kv_heads + blockIdx.y) * a.splits + split;
-  (void)rows;
   return a.partials + unit * rows_most * (a.cache.head_dim + 2);
 }
 
-// The block that is the last of its unit folds the splits' results in order, a pair of values a thread.
-__device__ __forceinline__ void fold_partials(const AttentionLaunch& a, const Scope& s, int64_t splits) {
-  const int64_t pairs = a.cache.head_dim / 2;
-  for (int64_t i = threadIdx.x; i < s.rows * pairs; i += blockDim.x) {
-    const int64_t row = i / pairs;
-    const int64_t column = i % pairs * 2;
+// Calls use(row, column) for every pair of columns (column, column + 1) of the tile's rows, spread over the block.
+template <class Use>
+__device__ __forceinline__ void for_pairs(const AttentionLaunch& a, const Scope& s, const Use& use) {
+  constexpr int kPairs = kAttentionHeadDimMax / 2;
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < s.rows * kPairs; i += static_cast<int32_t>(blockDim.x)) {
+    const int32_t column = i % kPairs * 2;
+    if (column < a.cache.head_dim) use(i / kPairs, column);
+  }
+}
+
+// The block that is the last of its unit folds the splits' results in order.
+__device__ __forceinline__ void fold_partials(const AttentionLaunch& a, const Scope& s, int32_t splits) {
+  for_pairs(a, s, [&](int32_t row, int32_t column) {
     float largest = kMinusInfinity;
     float total = 0;
     float first = 0;
     float second = 0;
-    for (int64_t split = 0; split < splits; ++split) {
-      const float* values = partial_of(a, s.rows, split);
-      const float* facts = values + a.warps * 16 * a.cache.head_dim + 2 * row;
+    const int64_t step = a.warps * 16 * (a.cache.head_dim + 2);
+    const float* values = partial_of(a, 0) + row * a.cache.head_dim + column;
+    const float* facts = partial_of(a, 0) + a.warps * 16 * a.cache.head_dim + 2 * row;
+#pragma unroll 4
+    for (int32_t split = 0; split < splits; ++split, values += step, facts += step) {
       const Fold f = fold_of(largest, facts[0]);
       largest = f.largest;
       total = fold(f, total, facts[1]);
-      first = fold(f, first, values[row * a.cache.head_dim + column]);
-      second = fold(f, second, values[row * a.cache.head_dim + column + 1]);
+      first = fold(f, first, values[0]);
+      second = fold(f, second, values[1]);
     }
     const float inverse = 1.0F / total;
     store_pair(a, s, row, column, first * inverse, second * inverse);
-  }
+  });
 }
 
 // Whether this block is the last of `blocks` to come here; leaves the counter at zero.
-__device__ __forceinline__ bool is_last(unsigned* counter, int64_t blocks, unsigned* shared) {
+__device__ __forceinline__ bool is_last(unsigned* counter, int32_t blocks, unsigned* shared) {
   thread_fence();  // the partial result is visible before the count is
   block_sync();
   if (threadIdx.x == 0) {

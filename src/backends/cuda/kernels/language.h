@@ -203,8 +203,11 @@ inline void copy_async(void* to, const void* from, bool valid) {
   emulated::async_copy(__builtin_assume_aligned(to, 16), __builtin_assume_aligned(from, 16), valid ? 16 : 0,
                        valid ? 0 : 16);
 }
-// 4 bytes, always there.
-inline void copy_async_4(void* to, const void* from) { emulated::async_copy(to, from, 4, 0); }
+// 4, 8 or 16 bytes, aligned as they are long.
+template <int kBytes>
+inline void copy_async_bytes(void* to, const void* from) {
+  emulated::async_copy(__builtin_assume_aligned(to, kBytes), __builtin_assume_aligned(from, kBytes), kBytes, 0);
+}
 inline void copy_commit() { emulated::async_commit(); }
 template <int kGroupsLeft>
 inline void copy_wait() {
@@ -330,8 +333,10 @@ __device__ __forceinline__ void copy_async(void* to, const void* from, bool vali
                "r"(valid ? 16 : 0)
                : "memory");
 }
-__device__ __forceinline__ void copy_async_4(void* to, const void* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to)), "l"(from) : "memory");
+template <int kBytes>
+__device__ __forceinline__ void copy_async_bytes(void* to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(to)), "l"(from), "n"(kBytes)
+               : "memory");
 }
 __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>
@@ -388,14 +393,8 @@ __device__ __forceinline__ float block_max(float value, float* partial) {
 
 }  // namespace dev
 
-// resident_blocks: how many blocks of the shape a multiprocessor holds at once; 0: not known.
-// launch: kernel(arguments) over the shape, on a stream. Null, or the error's text.
+// kernel(arguments) over the shape, on a stream. Null, or the error's text.
 #if defined(COVE_CUDA_EMULATED)
-template <class... P>
-int resident_blocks(void (*)(P...), const LaunchShape&) {
-  return 1;
-}
-
 template <class... P, class... A>
 const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const A&... arguments) {
   emulated::run({.grid = {shape.grid_x, shape.grid_y, shape.grid_z},
@@ -413,26 +412,13 @@ inline bool starts_early() {
          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
 }
 
-template <class... P>
-cudaError_t allow_shared_memory(void (*kernel)(P...), size_t bytes) {
-  constexpr size_t kAlwaysThere = 48 << 10;  // more must be asked for
-  if (bytes <= kAlwaysThere) return cudaSuccess;
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
-}
-
-template <class... P>
-int resident_blocks(void (*kernel)(P...), const LaunchShape& shape) {
-  int blocks = 0;
-  if (allow_shared_memory(kernel, shape.shared_bytes) != cudaSuccess) return 0;
-  const cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
-      &blocks, kernel, static_cast<int>(shape.threads), shape.shared_bytes);
-  return error == cudaSuccess ? blocks : 0;
-}
-
 template <class... P, class... A>
 const char* launch(const LaunchShape& shape, void* stream, void (*kernel)(P...), const A&... arguments) {
-  if (const cudaError_t error = allow_shared_memory(kernel, shape.shared_bytes); error != cudaSuccess) {
-    return cudaGetErrorString(error);
+  constexpr size_t kAlwaysThere = 48 << 10;  // of shared memory; more must be asked for
+  if (shape.shared_bytes > kAlwaysThere) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
+    if (error != cudaSuccess) return cudaGetErrorString(error);
   }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(shape.grid_x, shape.grid_y, shape.grid_z);

@@ -28,36 +28,38 @@ __device__ __forceinline__ float squares(uint32_t pair, float sum) {
   return fused(high_bf16(pair), high_bf16(pair), sum);
 }
 
-// Rows of a multiple of 8 values: 16 bytes a thread and turn.
-__device__ __forceinline__ float add_and_square_vectors(const RmsNormLaunch& a, int64_t row) {
-  auto* residual = reinterpret_cast<Vec4*>(static_cast<uint16_t*>(a.residual) + row * a.width);
-  const auto* delta = reinterpret_cast<const Vec4*>(static_cast<const uint16_t*>(a.delta) + row * a.width);
-  float sum = 0;
-  for (int64_t i = threadIdx.x; i < a.width / 8; i += blockDim.x) {
-    Vec4 v = residual[i];
-    if (a.delta != nullptr) {
-      const Vec4 d = delta[i];
-      v = {add_pair(v.x, d.x), add_pair(v.y, d.y), add_pair(v.z, d.z), add_pair(v.w, d.w)};
-      residual[i] = v;
-    }
-    sum = squares(v.w, squares(v.z, squares(v.y, squares(v.x, sum))));
-  }
-  return sum;
-}
-
 __device__ __forceinline__ uint32_t scale_pair(uint32_t pair, float inverse, const float* scale) {
   return pack_bf16(low_bf16(pair) * inverse * scale[0], high_bf16(pair) * inverse * scale[1]);
 }
 
-__device__ __forceinline__ void scale_vectors(const RmsNormLaunch& a, int64_t row, float inverse) {
-  const auto* residual = reinterpret_cast<const Vec4*>(static_cast<const uint16_t*>(a.residual) + row * a.width);
-  auto* out = reinterpret_cast<Vec4*>(static_cast<uint16_t*>(a.out) + row * a.width);
-  for (int64_t i = threadIdx.x; i < a.width / 8; i += blockDim.x) {
-    const Vec4 v = residual[i];
-    const float* scale = a.scale + 8 * i;
-    out[i] = {scale_pair(v.x, inverse, scale), scale_pair(v.y, inverse, scale + 2), scale_pair(v.z, inverse, scale + 4),
-              scale_pair(v.w, inverse, scale + 6)};
+// Rows of a multiple of 8 values that fit into the block's registers: a thread keeps 16 bytes, and asks for its scales
+// before the kernel that makes delta has ended. One block a row.
+constexpr unsigned kHeldThreadsMax = 1024;
+__global__ void __launch_bounds__(kHeldThreadsMax) rms_norm_held_kernel(RmsNormLaunch a) {
+  let_next_kernel_start();
+  auto* partial = reinterpret_cast<float*>(shared_memory());
+  const bool mine = threadIdx.x < a.width / 8;
+  float scale[8] = {};
+  if (mine) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) scale[i] = a.scale[8 * threadIdx.x + static_cast<unsigned>(i)];
   }
+  wait_for_previous_kernel();
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * a.width / 8 + threadIdx.x;
+  Vec4 v = {0, 0, 0, 0};
+  if (mine) {
+    v = static_cast<Vec4*>(a.residual)[at];
+    if (a.delta != nullptr) {
+      const Vec4 d = static_cast<const Vec4*>(a.delta)[at];
+      v = {add_pair(v.x, d.x), add_pair(v.y, d.y), add_pair(v.z, d.z), add_pair(v.w, d.w)};
+      static_cast<Vec4*>(a.residual)[at] = v;
+    }
+  }
+  const float sum = block_sum(squares(v.w, squares(v.z, squares(v.y, squares(v.x, 0)))), partial);
+  const float inverse = reciprocal_sqrt(sum / static_cast<float>(a.width) + a.eps);
+  if (!mine) return;
+  static_cast<Vec4*>(a.out)[at] = {scale_pair(v.x, inverse, scale), scale_pair(v.y, inverse, scale + 2),
+                                   scale_pair(v.z, inverse, scale + 4), scale_pair(v.w, inverse, scale + 6)};
 }
 
 __device__ __forceinline__ float add_and_square_values(const RmsNormLaunch& a, int64_t row) {
@@ -80,21 +82,14 @@ __device__ __forceinline__ void scale_values(const RmsNormLaunch& a, int64_t row
     out[i] = to_bf16(from_bf16(residual[i]) * inverse * a.scale[i]);
 }
 
-// One block per row; each thread meets the same values in both passes, so that the second needs no barrier for them.
-template <bool kVectors>
+// Any row; each thread meets the same values in both passes, so that the second needs no barrier for them.
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel(RmsNormLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
   auto* partial = reinterpret_cast<float*>(shared_memory());
   const int64_t row = blockIdx.x;
-  const float mine = kVectors ? add_and_square_vectors(a, row) : add_and_square_values(a, row);
-  const float mean = block_sum(mine, partial) / static_cast<float>(a.width);
-  const float inverse = reciprocal_sqrt(mean + a.eps);
-  if constexpr (kVectors) {
-    scale_vectors(a, row, inverse);
-  } else {
-    scale_values(a, row, inverse);
-  }
+  const float mean = block_sum(add_and_square_values(a, row), partial) / static_cast<float>(a.width);
+  scale_values(a, row, reciprocal_sqrt(mean + a.eps));
 }
 
 __global__ void gather_kernel(GatherLaunch a) {
@@ -106,37 +101,49 @@ __global__ void gather_kernel(GatherLaunch a) {
 }
 
 constexpr unsigned kRopeWarps = 4;
-constexpr int kPairsPerLane = static_cast<int>(kRopeHeadDimMax / 64);
 
 // One head's values of a lane: pairs lane, lane + 32, ... The pair's elements are i and i + half, or 2 i and 2 i + 1.
+template <int kPairs>
 struct HeadPairs {
-  float a[kPairsPerLane];
-  float b[kPairsPerLane];
+  float a[kPairs];
+  float b[kPairs];
 };
 
-__device__ __forceinline__ void rotate(const RopeKvLaunch& args, int32_t position, int64_t half, HeadPairs& pairs) {
-  for (int j = 0; j < kPairsPerLane; ++j) {
+// Sines and cosines of a lane's pairs.
+template <int kPairs>
+__device__ __forceinline__ void turns_of(const RopeKvLaunch& args, int32_t position, int64_t half,
+                                         HeadPairs<kPairs>& turns) {
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
     const int64_t i = lane() + 32 * j;
     if (i >= half) break;
-    float sine;
-    float cosine;
-    sine_cosine(static_cast<float>(position) * args.inv_freq[i], sine, cosine);
-    sine *= args.rope_scale;
-    cosine *= args.rope_scale;
-    const float first = pairs.a[j];
-    pairs.a[j] = first * cosine - pairs.b[j] * sine;
-    pairs.b[j] = pairs.b[j] * cosine + first * sine;
+    sine_cosine(static_cast<float>(position) * args.inv_freq[i], turns.a[j], turns.b[j]);
+    turns.a[j] *= args.rope_scale;
+    turns.b[j] *= args.rope_scale;
   }
 }
 
+template <int kPairs>
+__device__ __forceinline__ void rotate(const HeadPairs<kPairs>& turns, HeadPairs<kPairs>& pairs) {
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    const float first = pairs.a[j];
+    pairs.a[j] = first * turns.b[j] - pairs.b[j] * turns.a[j];
+    pairs.b[j] = pairs.b[j] * turns.b[j] + first * turns.a[j];
+  }
+}
+
+template <int kPairs>
 __device__ __forceinline__ void normalize(const float* scale, float eps, int64_t half, int64_t step, int64_t apart,
-                                          HeadPairs& pairs) {
+                                          HeadPairs<kPairs>& pairs) {
   float sum = 0;
-  for (int j = 0; j < kPairsPerLane; ++j) {
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
     if (lane() + 32 * j < half) sum = fused(pairs.a[j], pairs.a[j], fused(pairs.b[j], pairs.b[j], sum));
   }
   const float inverse = reciprocal_sqrt(warp_sum(sum) / static_cast<float>(2 * half) + eps);
-  for (int j = 0; j < kPairsPerLane; ++j) {
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
     const int64_t i = lane() + 32 * j;
     if (i >= half) break;
     pairs.a[j] = pairs.a[j] * inverse * scale[i * step];
@@ -152,14 +159,14 @@ __device__ __forceinline__ void store_cached(const LayerCache& cache, void* side
   }
 }
 
-// One warp per head of a token: heads of q, then of k, then of v.
+// One warp per head of a token: heads of q, then of k, then of v. Angles are known before qkv is.
+template <int kPairs>
 __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch args) {
   let_next_kernel_start();
-  wait_for_previous_kernel();
-  const int64_t all_heads = args.heads + 2 * args.cache.kv_heads;
-  const int64_t unit = static_cast<int64_t>(blockIdx.x) * kRopeWarps + threadIdx.x / 32;
-  if (unit >= args.tokens * all_heads) return;
-  const int64_t token = unit / all_heads;
+  const auto all_heads = static_cast<unsigned>(args.heads + 2 * args.cache.kv_heads);
+  const unsigned unit = blockIdx.x * kRopeWarps + threadIdx.x / 32;
+  const unsigned token = unit / all_heads;
+  if (token >= args.tokens) return;
   const int64_t head = unit % all_heads;
   const int64_t dim = args.cache.head_dim;
   const int64_t half = dim / 2;
@@ -167,24 +174,29 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
   const bool is_v = head >= args.heads + args.cache.kv_heads;
   const int64_t step = args.interleaved ? 2 : 1;
   const int64_t apart = args.interleaved ? 1 : half;
+  HeadPairs<kPairs> turns = {};
+  if (!is_v) turns_of<kPairs>(args, args.positions[token], half, turns);
+  const int64_t slot = args.slots[token];
+  wait_for_previous_kernel();
 
-  uint16_t* values = static_cast<uint16_t*>(args.qkv) + unit * dim;
-  HeadPairs pairs;
-  for (int j = 0; j < kPairsPerLane; ++j) {
+  uint16_t* values = static_cast<uint16_t*>(args.qkv) + static_cast<int64_t>(unit) * dim;
+  HeadPairs<kPairs> pairs;
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
     const int64_t i = lane() + 32 * j;
     pairs.a[j] = i < half ? from_bf16(values[i * step]) : 0.0F;
     pairs.b[j] = i < half ? from_bf16(values[i * step + apart]) : 0.0F;
   }
   const float* norm = is_q ? args.q_norm : args.k_norm;
-  if (!is_v && norm != nullptr) normalize(norm, args.norm_eps, half, step, apart, pairs);
-  if (!is_v) rotate(args, args.positions[token], half, pairs);
+  if (!is_v && norm != nullptr) normalize<kPairs>(norm, args.norm_eps, half, step, apart, pairs);
+  if (!is_v) rotate<kPairs>(turns, pairs);
 
-  const int64_t slot = args.slots[token];
   const int64_t kv_head = is_v ? head - args.heads - args.cache.kv_heads : head - args.heads;
   const int64_t row = (slot / args.cache.page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens +
                       slot % args.cache.page_tokens;
   void* side = is_v ? args.cache.values : args.cache.keys;
-  for (int j = 0; j < kPairsPerLane; ++j) {
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
     const int64_t i = lane() + 32 * j;
     if (i >= half) break;
     if (is_q) {
@@ -222,10 +234,13 @@ const char* launch_embed(const EmbedLaunch& args, void* stream) {
 
 const char* launch_rms_norm(const RmsNormLaunch& args, void* stream) {
   if (args.rows == 0) return nullptr;
-  const LaunchShape shape = {
-      .grid_x = rows_of(args.rows), .threads = kThreads, .shared_bytes = kThreads / 32 * sizeof(float)};
-  if (args.width % 8 == 0) return launch(shape, stream, rms_norm_kernel<true>, args);
-  return launch(shape, stream, rms_norm_kernel<false>, args);
+  const auto held = static_cast<unsigned>((args.width / 8 + 31) / 32 * 32);
+  if (args.width % 8 == 0 && args.width / 8 <= kHeldThreadsMax) {
+    return launch({.grid_x = rows_of(args.rows), .threads = held, .shared_bytes = held / 32 * sizeof(float)}, stream,
+                  rms_norm_held_kernel, args);
+  }
+  return launch({.grid_x = rows_of(args.rows), .threads = kThreads, .shared_bytes = kThreads / 32 * sizeof(float)},
+                stream, rms_norm_kernel, args);
 }
 
 const char* launch_gather(const GatherLaunch& args, void* stream) {
@@ -236,8 +251,10 @@ const char* launch_gather(const GatherLaunch& args, void* stream) {
 const char* launch_rope_kv(const RopeKvLaunch& args, void* stream) {
   if (args.tokens == 0) return nullptr;
   const int64_t units = args.tokens * (args.heads + 2 * args.cache.kv_heads);
-  return launch({.grid_x = rows_of((units + kRopeWarps - 1) / kRopeWarps), .threads = kRopeWarps * 32}, stream,
-                rope_kv_kernel, args);
+  const LaunchShape shape = {.grid_x = rows_of((units + kRopeWarps - 1) / kRopeWarps), .threads = kRopeWarps * 32};
+  if (args.cache.head_dim <= 64) return launch(shape, stream, rope_kv_kernel<1>, args);
+  if (args.cache.head_dim <= 128) return launch(shape, stream, rope_kv_kernel<2>, args);
+  return launch(shape, stream, rope_kv_kernel<static_cast<int>(kRopeHeadDimMax / 64)>, args);
 }
 
 const char* launch_copy_page(const CopyPageLaunch& args, void* stream) {

@@ -28,99 +28,106 @@ constexpr int kSliceInputs = 128;  // of one warp and turn; with kWarps it fixes
 template <WeightFormat kFormatOf, int kGroupOf, int kTilesOf>
 struct Kind {
   static constexpr WeightFormat kFormat = kFormatOf;
-  static constexpr int kGroup = kGroupOf;
   static constexpr int kTiles = kTilesOf;
   static constexpr int kChunkInputs = 4 * kWordInputs<kFormat>;
   static constexpr int kChunks = kSliceInputs / kChunkInputs;  // of a slice
   static constexpr int kOctets = kWordInputs<kFormat> / 8;
-  static constexpr int kScales = kGroup == 0 ? 0 : kChunkInputs / kGroup;  // of a chunk and row
-  static constexpr int kStages = kTiles == 1 ? 6 : 3;                      // chunks under way
-  static constexpr int kWords = 2 * kTiles;                                // of a lane and chunk: rows g and g + 8
-  static constexpr size_t kWordBytes = size_t{kStages} * kWords * kThreads * 16;
-  static constexpr size_t kScaleBytes = kScales == 0 ? 0 : size_t{kStages} * kTiles * kThreads * 4;
+  static constexpr int kScales = kGroupOf == 0 ? 0 : kChunkInputs / kGroupOf;  // of a chunk and row
+  // Chunks under way. Two or three blocks a multiprocessor, and as many of the next kernel, are to fit side by side.
+  static constexpr int kStages = kTiles == 2 ? 3 : kFormat == WeightFormat::kBF16 ? 6 : 4;
+  static constexpr int kBlocks = kTiles == 1 && kFormat != WeightFormat::kBF16 ? 3 : 2;  // a multiprocessor
+  static constexpr int kWords = 2 * kTiles;        // of a lane and chunk: rows g and g + 8
+  static constexpr int kScaleBytes = 4 * kScales;  // of a lane, chunk and tile
+  static constexpr size_t kRingBytes = size_t{kStages} * kTiles * kThreads * (32 + kScaleBytes);
 };
 
-// A lane's places in the ring.
+// A lane's places in the ring: a stage's words, then its scales.
 template <class K>
 struct Ring {
   unsigned char* words;
   unsigned char* scales;
+  int stage = 0;
 
   __device__ __forceinline__ explicit Ring(unsigned char* shared)
-      : words(shared + threadIdx.x * 16), scales(shared + K::kWordBytes + threadIdx.x * 4) {}
-  __device__ __forceinline__ unsigned char* word(int stage, int i) const {
+      : words(shared + threadIdx.x * 16),
+        scales(shared + K::kStages * K::kWords * kThreads * 16 + threadIdx.x * K::kScaleBytes) {}
+  __device__ __forceinline__ unsigned char* word(int i) const {
     return words + (stage * K::kWords + i) * (kThreads * 16);
   }
-  __device__ __forceinline__ unsigned char* scale(int stage, int tile) const {
-    return scales + (stage * K::kTiles + tile) * (kThreads * 4);
+  __device__ __forceinline__ unsigned char* scale(int tile) const {
+    return scales + (stage * K::kTiles + tile) * (kThreads * K::kScaleBytes);
   }
+  __device__ __forceinline__ void next() { stage = stage + 1 == K::kStages ? 0 : stage + 1; }
 };
 
-// Where a lane's words lie: begin + tile * tile_step + chunk * chunk_step + half * half_step, tiles of 16 rows.
-struct Source {
-  const unsigned char* begin;
-  int64_t tile_step;
-  int64_t chunk_step;
-  int64_t half_step;
-};
-__device__ __forceinline__ Source source_of(const WeightLayout& layout, const void* weight) {
-  const auto* begin = static_cast<const unsigned char*>(weight);
-  if (layout.group > 0) return {begin + lane() * 16, layout.chunks() * 1024, 1024, 512};
-  return {begin + lane() / 4 * layout.pitch + lane() % 4 * 16, 16 * layout.pitch, 64, 8 * layout.pitch};
-}
-
-// The chunks of a warp in the order in which it takes them: of each tile the slices warp, warp + 8, ...
+// What a warp's lanes read: of each tile of the block the slices warp, warp + 8, ..., chunk by chunk.
 template <class K>
-struct Walk {
-  int64_t tile;   // of 16 * kTiles rows
-  int64_t slice;  // of kSliceInputs
-  int chunk;      // of the slice
-  int64_t tiles;
-  int64_t slices;
+struct Feed {
+  const unsigned char* begin;   // of this lane in the first tile and the warp's first slice
+  const unsigned char* scales;  // likewise
+  const unsigned char* from;    // of the next chunk
+  const unsigned char* scale;
+  int64_t tile_step;  // bytes between tiles of 16 rows
+  int32_t half_step;  // between rows g and g + 8
+  int32_t chunk_step;
+  int32_t tile;  // the next chunk's, of 16 * kTiles rows
+  int32_t tiles;
+  int32_t row_tiles;   // of 16 rows
+  int32_t chunk = 0;   // of the slice
+  int32_t slices;      // left of the tile
+  int32_t slices_all;  // of a tile that are this warp's
 
-  __device__ __forceinline__ explicit Walk(const WeightLayout& layout)
-      : tile(blockIdx.x),
-        slice(threadIdx.x / 32),
-        chunk(0),
-        tiles((layout.rows / 16 + K::kTiles - 1) / K::kTiles),
-        slices(layout.padded / kSliceInputs) {
-    if (slice >= slices) tile = tiles;  // fewer inputs than warps: nothing to do
+  __device__ __forceinline__ explicit Feed(const DeviceWeight& weight) {
+    const WeightLayout& layout = weight.layout;
+    const auto warp = static_cast<int32_t>(threadIdx.x / 32);
+    const bool panels = K::kScales > 0;
+    const auto* words = static_cast<const unsigned char*>(weight.weight);
+    tile_step = 16 * layout.pitch;
+    chunk_step = panels ? 1024 : 64;
+    half_step = panels ? 512 : static_cast<int32_t>(8 * layout.pitch);
+    begin = words + (panels ? lane() * 16 : lane() / 4 * layout.pitch + lane() % 4 * 16);
+    begin += static_cast<int64_t>(warp) * K::kChunks * chunk_step;
+    scales = reinterpret_cast<const unsigned char*>(weight.group_scale) + lane() / 4 * K::kScaleBytes +
+             static_cast<int64_t>(warp) * K::kChunks * 8 * K::kScaleBytes;
+    row_tiles = static_cast<int32_t>(layout.rows / 16);
+    tiles = (row_tiles + K::kTiles - 1) / K::kTiles;
+    const auto row_slices = static_cast<int32_t>(layout.padded / kSliceInputs);
+    slices_all = row_slices > warp ? (row_slices - warp + kWarps - 1) / kWarps : 0;
+    open(slices_all > 0 ? static_cast<int32_t>(blockIdx.x) : tiles);
   }
-  __device__ __forceinline__ bool ended() const { return tile >= tiles; }
-  __device__ __forceinline__ int64_t in_row() const { return slice * K::kChunks + chunk; }
+  __device__ __forceinline__ void open(int32_t next_tile) {
+    tile = next_tile;
+    slices = slices_all;
+    from = begin + static_cast<int64_t>(tile) * K::kTiles * tile_step;
+    scale = scales + static_cast<int64_t>(tile) * K::kTiles * scale_step();
+  }
+  __device__ __forceinline__ int64_t scale_step() const { return tile_step / 1024 * (8 * K::kScaleBytes); }
   __device__ __forceinline__ void next() {
+    from += chunk_step;
+    scale += 8 * K::kScaleBytes;
     if (++chunk < K::kChunks) return;
     chunk = 0;
-    slice += kWarps;
-    if (slice < slices) return;
-    slice = threadIdx.x / 32;
-    tile += gridDim.x;
+    from += (kWarps - 1) * K::kChunks * chunk_step;
+    scale += (kWarps - 1) * K::kChunks * 8 * K::kScaleBytes;
+    if (--slices == 0) open(tile + static_cast<int32_t>(gridDim.x));
   }
 };
 
-// Asks for one chunk; a group of copies of its own, also when there is nothing left.
+// Asks for the next chunk; a group of copies of its own, also when there is nothing left.
 template <class K>
-__device__ __forceinline__ void ask(const DeviceWeight& weight, const Source& source, Walk<K>& walk,
-                                    const Ring<K>& ring, int stage) {
-  if (!walk.ended()) {
-    const int64_t row_tiles = weight.layout.rows / 16;
+__device__ __forceinline__ void ask(Feed<K>& feed, const Ring<K>& ring) {
+  if (feed.tile < feed.tiles) {
 #pragma unroll
     for (int tile = 0; tile < K::kTiles; ++tile) {
-      const int64_t at = walk.tile * K::kTiles + tile;
-      const bool there = K::kTiles == 1 || at < row_tiles;
-      const unsigned char* from =
-          source.begin + (there ? at : 0) * source.tile_step + walk.in_row() * source.chunk_step;
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        copy_async(ring.word(stage, 2 * tile + half), from + half * source.half_step, there);
-      }
+      const bool there = tile == 0 || feed.tile * K::kTiles + tile < feed.row_tiles;
+      const unsigned char* from = feed.from + (there ? tile * feed.tile_step : 0);
+      copy_async(ring.word(2 * tile), from, there);
+      copy_async(ring.word(2 * tile + 1), from + feed.half_step, there);
       if constexpr (K::kScales > 0) {
-        const int64_t scale = (at * weight.layout.chunks() + walk.in_row()) * K::kScales + lane() % K::kScales;
-        const int64_t pair = (there ? scale : 0) * 8 + lane() / 4;
-        copy_async_4(ring.scale(stage, tile), weight.group_scale + 2 * pair);
+        copy_async_bytes<K::kScaleBytes>(ring.scale(tile), feed.scale + (there ? tile * feed.scale_step() : 0));
       }
     }
-    walk.next();
+    feed.next();
   }
   copy_commit();
 }
@@ -136,22 +143,35 @@ __device__ __forceinline__ void multiply_octet(const uint32_t (&low)[4], const u
   mma_bf16(sum, a1, b1);
 }
 
-// Scales of rows g and g + 8 for octet `octet`: the lane of the quad that has them gives them to the others.
+// Where lane t's four octets of a slice begin: at lane_begin + octet_at(i).
 template <class K>
-__device__ __forceinline__ void scales_of(uint32_t mine, int octet, float& low, float& high) {
-  uint32_t pair = mine;
-  if constexpr (K::kScales > 1) pair = shuffle(mine, lane() / 4 * 4 + octet);
-  low = from_f16(static_cast<uint16_t>(pair));
-  high = from_f16(static_cast<uint16_t>(pair >> 16));
+__device__ __forceinline__ int lane_begin() {
+  return (K::kScales == 0 && K::kOctets == 2 ? 16 : 8) * (lane() % 4);
+}
+template <class K>
+__device__ __forceinline__ constexpr int octet_at(int i) {
+  return K::kScales == 0 && K::kOctets == 2 ? i / 2 * 64 + i % 2 * 8 : 32 * i;
 }
 
-// The inputs that go with octet `octet` of a chunk that begins at input `begin`, for each eight tokens.
-template <class K, int kGroups>
-__device__ __forceinline__ void load_x(const LinearLaunch& a, int64_t first_token, int64_t begin, int octet,
-                                       Vec4 (&x)[kGroups]) {
+// The inputs of a slice for tokens first_token + 8 n + lane / 4: zeros where there are none.
+template <class K, int kOctets, int kGroups>
+__device__ __forceinline__ void load_x(const LinearLaunch& a, int64_t first_token, int32_t begin, int first_octet,
+                                       Vec4 (&x)[kOctets][kGroups]) {
+  const auto inputs = static_cast<int32_t>(a.weight.layout.inputs);
+  const int32_t at = begin + lane_begin<K>();
 #pragma unroll
   for (int n = 0; n < kGroups; ++n) {
-    x[n] = load_inputs(a, first_token + 8 * n + lane() / 4, begin + octet_begin<K::kFormat>(lane() % 4, octet));
+    const int64_t token = first_token + 8 * n + lane() / 4;
+    const int32_t left = token < a.tokens ? inputs - at : 0;
+    const auto* from = static_cast<const uint16_t*>(a.x) + token * inputs + at;
+#pragma unroll
+    for (int i = 0; i < kOctets; ++i) {
+      const int offset = octet_at<K>(first_octet + i);
+      x[i][n] = {0, 0, 0, 0};
+      if (offset < left) {
+        x[i][n] = inputs % 8 == 0 ? *reinterpret_cast<const Vec4*>(from + offset) : load_inputs(a, token, at + offset);
+      }
+    }
   }
 }
 
@@ -189,6 +209,24 @@ __device__ __forceinline__ void group_begin(const Vec4 (&x)[K::kOctets][kGroups]
   }
 }
 
+// The scales of a lane: pairs of f16, rows g and g + 8.
+template <class K>
+__device__ __forceinline__ void read_scales(const unsigned char* from, uint32_t (&scales)[K::kScales]) {
+  if constexpr (K::kScales == 4) {
+    const Vec4 four = *reinterpret_cast<const Vec4*>(from);
+    scales[0] = four.x;
+    scales[1] = four.y;
+    scales[2] = four.z;
+    scales[3] = four.w;
+  } else if constexpr (K::kScales == 2) {
+    const Vec2 two = *reinterpret_cast<const Vec2*>(from);
+    scales[0] = two.x;
+    scales[1] = two.y;
+  } else {
+    scales[0] = *reinterpret_cast<const uint32_t*>(from);
+  }
+}
+
 template <class K>
 __device__ __forceinline__ void group_octet(const Vec4& word, int octet, uint32_t (&pairs)[4]) {
   if constexpr (K::kFormat == WeightFormat::kQ4) {
@@ -201,7 +239,8 @@ __device__ __forceinline__ void group_octet(const Vec4& word, int octet, uint32_
 }
 
 template <class K, int kGroups>
-__device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords], const uint32_t (&scales)[K::kTiles],
+__device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords],
+                                                const uint32_t (&scales)[K::kTiles][K::kScales],
                                                 const Vec4 (&x)[K::kOctets][kGroups],
                                                 float (&sums)[K::kTiles][kGroups][4]) {
   constexpr int kOctets = K::kOctets / K::kScales;  // of a group within a chunk
@@ -226,9 +265,8 @@ __device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords], 
 #pragma unroll
         for (int n = 0; n < kGroups; ++n) multiply_octet(low, high, x[octet][n], block[n]);
       }
-      float low_scale;
-      float high_scale;
-      scales_of<K>(scales[tile], group, low_scale, high_scale);
+      const float low_scale = from_f16(static_cast<uint16_t>(scales[tile][group]));
+      const float high_scale = from_f16(static_cast<uint16_t>(scales[tile][group] >> 16));
 #pragma unroll
       for (int n = 0; n < kGroups; ++n) {
         sums[tile][n][0] = fused(low_scale, block[n][0], sums[tile][n][0]);
@@ -240,24 +278,41 @@ __device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords], 
   }
 }
 
-// Takes the chunk that lies in `stage` and asks for the one that goes there next.
+// Takes the oldest chunk of the ring and asks for the one that comes in its place.
 template <class K, int kGroups>
-__device__ __forceinline__ void take_chunk(const LinearLaunch& a, const Source& source, Walk<K>& ahead,
-                                           const Ring<K>& ring, int stage, const Vec4 (&x)[K::kOctets][kGroups],
+__device__ __forceinline__ void take_chunk(Feed<K>& feed, Ring<K>& ring, const Vec4 (&x)[K::kOctets][kGroups],
                                            float (&sums)[K::kTiles][kGroups][4]) {
   copy_wait<K::kStages - 1>();
   Vec4 words[K::kWords];
 #pragma unroll
-  for (int i = 0; i < K::kWords; ++i) words[i] = *reinterpret_cast<const Vec4*>(ring.word(stage, i));
+  for (int i = 0; i < K::kWords; ++i) words[i] = *reinterpret_cast<const Vec4*>(ring.word(i));
   if constexpr (K::kScales > 0) {
-    uint32_t scales[K::kTiles];
+    uint32_t scales[K::kTiles][K::kScales];
 #pragma unroll
-    for (int i = 0; i < K::kTiles; ++i) scales[i] = *reinterpret_cast<const uint32_t*>(ring.scale(stage, i));
+    for (int i = 0; i < K::kTiles; ++i) read_scales<K>(ring.scale(i), scales[i]);
     multiply_groups<K, kGroups>(words, scales, x, sums);
   } else {
     multiply_plain<K, kGroups>(words, x, sums);
   }
-  ask<K>(a.weight, source, ahead, ring, stage);  // all of the stage is in registers
+  ask<K>(feed, ring);  // all of the stage is in registers
+  ring.next();
+}
+
+// One slice. x: its inputs, or nothing for more than eight tokens, where registers are short: then chunk by chunk.
+template <class K, int kGroups>
+__device__ __forceinline__ void take_slice(const LinearLaunch& a, int64_t first_token, int32_t begin, Feed<K>& feed,
+                                           Ring<K>& ring, const Vec4 (&x)[4][1], float (&sums)[K::kTiles][kGroups][4]) {
+#pragma unroll
+  for (int chunk = 0; chunk < K::kChunks; ++chunk) {
+    Vec4 of_chunk[K::kOctets][kGroups];
+    if constexpr (kGroups == 1) {
+#pragma unroll
+      for (int i = 0; i < K::kOctets; ++i) of_chunk[i][0] = x[chunk * K::kOctets + i][0];
+    } else {
+      load_x<K>(a, first_token, begin, chunk * K::kOctets, of_chunk);
+    }
+    take_chunk<K, kGroups>(feed, ring, of_chunk, sums);
+  }
 }
 
 // The warps' sums meet: [warp][row][token], added in the order of the warps.
@@ -285,10 +340,10 @@ __device__ __forceinline__ void add_up(const LinearLaunch& a, int64_t first_row,
     for (int warp = 0; warp < kWarps; ++warp) sum += shared[(warp * kRows + row) * kTokens + token];
     return a.weight.layout.has_row_scales() ? sum * a.weight.row_scale[first_row + row] : sum;
   };
-  const int outputs = a.swiglu ? kRows / 2 : kRows;
-  for (int i = static_cast<int>(threadIdx.x); i < outputs * kTokens; i += kThreads) {
-    const int token = i / outputs;
-    const int output = i % outputs;
+  const int shift = (K::kTiles == 1 ? 4 : 5) - (a.swiglu ? 1 : 0);  // 2^shift outputs
+  for (int i = static_cast<int>(threadIdx.x); i < kTokens << shift; i += kThreads) {
+    const int token = i >> shift;
+    const int output = i & ((1 << shift) - 1);
     const int row = a.swiglu ? output / 8 * 16 + output % 8 : output;
     if (first_token + token >= a.tokens || first_row + row >= a.weight.layout.rows) continue;
     if (a.swiglu) {
@@ -306,30 +361,35 @@ constexpr size_t kSumBytes = sizeof(float) * kWarps * 16 * K::kTiles * 8 * kGrou
 template <class K, int kGroups>
 __global__ void __launch_bounds__(kThreads) skinny_kernel(LinearLaunch a) {
   const int64_t first_token = static_cast<int64_t>(blockIdx.y) * 8 * kGroups;
-  const Source source = source_of(a.weight.layout, a.weight.weight);
-  const Ring<K> ring(shared_memory());
-  unsigned char* sum_memory = shared_memory() + K::kWordBytes + K::kScaleBytes;
-  Walk<K> ahead(a.weight.layout);
-  Walk<K> here = ahead;
-  for (int i = 0; i < K::kStages; ++i) ask<K>(a.weight, source, ahead, ring, i);
+  Ring<K> ring(shared_memory());
+  unsigned char* sum_memory = shared_memory() + K::kRingBytes;
+  Feed<K> feed(a.weight);
+#pragma unroll 1
+  for (int i = 0; i < K::kStages; ++i, ring.next()) ask<K>(feed, ring);
   let_next_kernel_start();
   wait_for_previous_kernel();
 
-  int stage = 0;
+  const auto warp_begin = static_cast<int32_t>(threadIdx.x / 32) * kSliceInputs;
+  Vec4 x[4][1];  // of the slice that comes next
+  if constexpr (kGroups == 1) load_x<K>(a, first_token, warp_begin, 0, x);
   size_t sums_at = 0;  // two places in turn: one is read while the next tile's sums go to the other
-  for (int64_t tile = blockIdx.x; tile < here.tiles; tile += gridDim.x) {
+  for (int32_t tile = static_cast<int32_t>(blockIdx.x); tile < feed.tiles; tile += static_cast<int32_t>(gridDim.x)) {
     float sums[K::kTiles][kGroups][4] = {};
-    while (here.tile == tile) {
-      Vec4 x[K::kOctets][kGroups];
+    int32_t begin = warp_begin;
+#pragma unroll 1
+    for (int32_t slice = 0; slice < feed.slices_all; ++slice) {
+      Vec4 now[4][1];
+      const int32_t next = slice + 1 < feed.slices_all ? begin + kWarps * kSliceInputs : warp_begin;
+      if constexpr (kGroups == 1) {
 #pragma unroll
-      for (int octet = 0; octet < K::kOctets; ++octet) {
-        load_x<K, kGroups>(a, first_token, here.in_row() * K::kChunkInputs, octet, x[octet]);
+        for (int i = 0; i < 4; ++i) now[i][0] = x[i][0];
+        load_x<K>(a, first_token, next, 0, x);
       }
-      take_chunk<K, kGroups>(a, source, ahead, ring, stage, x, sums);
-      stage = stage + 1 == K::kStages ? 0 : stage + 1;
-      here.next();
+      take_slice<K, kGroups>(a, first_token, begin, feed, ring, now, sums);
+      begin = next;
     }
-    add_up<K, kGroups>(a, tile * 16 * K::kTiles, first_token, reinterpret_cast<float*>(sum_memory + sums_at), sums);
+    add_up<K, kGroups>(a, static_cast<int64_t>(tile) * 16 * K::kTiles, first_token,
+                       reinterpret_cast<float*>(sum_memory + sums_at), sums);
     sums_at = sums_at == 0 ? kSumBytes<K, kGroups> : 0;
   }
   copy_wait<0>();
@@ -338,12 +398,11 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(LinearLaunch a) {
 template <class K, int kGroups>
 const char* launch_as(const LinearLaunch& args, void* stream) {
   const int64_t tiles = (args.weight.layout.rows / 16 + K::kTiles - 1) / K::kTiles;
-  LaunchShape shape = {.grid_y = static_cast<unsigned>((args.tokens + 8 * kGroups - 1) / (8 * kGroups)),
-                       .threads = kThreads,
-                       .shared_bytes = K::kWordBytes + K::kScaleBytes + 2 * kSumBytes<K, kGroups>};
-  static const int resident = resident_blocks(skinny_kernel<K, kGroups>, shape);
-  const int64_t blocks = static_cast<int64_t>(resident) * args.multiprocessors;
-  shape.grid_x = static_cast<unsigned>(blocks > 0 && blocks < tiles ? blocks : tiles);
+  const int64_t blocks = int64_t{K::kBlocks} * args.multiprocessors;
+  const LaunchShape shape = {.grid_x = static_cast<unsigned>(blocks > 0 && blocks < tiles ? blocks : tiles),
+                             .grid_y = static_cast<unsigned>((args.tokens + 8 * kGroups - 1) / (8 * kGroups)),
+                             .threads = kThreads,
+                             .shared_bytes = K::kRingBytes + 2 * kSumBytes<K, kGroups>};
   return launch(shape, stream, skinny_kernel<K, kGroups>, args);
 }
 

@@ -58,7 +58,7 @@ AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const Att
       add_tiles(slice, static_cast<int32_t>(i), prefill_tile_tokens, work.prefill);
       continue;
     }
-    if (!shape.reproducible && slice.token_count == 1 && group <= kDecodeRowsMax) {
+    if (shape.decode_kernel && slice.token_count == 1 && group <= kDecodeRowsMax) {
       add_tiles(slice, static_cast<int32_t>(i), 1, work.decode.tiles);
       decode_keys_most = std::max<int64_t>(decode_keys_most, slice.kv_length);
       continue;

@@ -26,8 +26,8 @@ struct AttentionShape {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int multiprocessors = 1;
-  int64_t partials_max = 0;   // splits whose results the workspace can hold: of one tile and key head each
-  bool reproducible = false;  // results must not depend on the batch: no decode kernel
+  int64_t partials_max = 0;    // splits whose results the workspace can hold: of one tile and key head each
+  bool decode_kernel = false;  // sequences that add one token go to decode_attention.cu
 };
 
 struct AttentionPlan {
@@ -37,7 +37,7 @@ struct AttentionPlan {
       0;  // > 0: one block per split, at least as many as the longest sequence has; 0: a block takes all splits
 };
 
-// Sequences that add one token, where the results may depend on the batch: a block per split of split_keys positions.
+// Sequences that add one token: a block per split of split_keys positions.
 struct DecodePlan {
   std::vector<AttentionTile> tiles;
   int64_t split_keys = 0;

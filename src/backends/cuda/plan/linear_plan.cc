@@ -3,11 +3,14 @@
 namespace cove::cuda {
 namespace {
 
+// Up to here one matrix operand holds all tokens, and hopper/ starts later than skinny.cu.
+constexpr int64_t kSkinnyMax = 8;
 // Up to here one reading of the weights serves all tokens.
-constexpr int64_t kSkinnyMax = 32;
+constexpr int64_t kOneReadingMax = 32;
 // Unpacking writes and reads two bytes a weight. Reading a quarter to one byte a weight once per 32 tokens is cheaper
-// up to about here.
+// up to about here; on Hopper, whose products are faster, up to one reading for half as many.
 constexpr int64_t kPackedSkinnyMax = 128;
+constexpr int64_t kPackedSkinnyMaxHopper = 16;
 
 bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
 
@@ -15,9 +18,12 @@ bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || for
 
 LinearPath choose_linear(const LinearChoice& choice) {
   if (choice.reproducible || choice.tokens <= kSkinnyMax) return LinearPath::kSkinny;
-  if (choice.format == WeightFormat::kBF16) return choice.hopper ? LinearPath::kHopper : LinearPath::kGemm;
+  if (choice.format == WeightFormat::kBF16) {
+    if (choice.hopper) return LinearPath::kHopper;
+    return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;
+  }
   if (is_8_bit(choice.format) && choice.hopper8) return LinearPath::kHopper8;
-  if (choice.tokens <= kPackedSkinnyMax) return LinearPath::kSkinny;
+  if (choice.tokens <= (choice.hopper ? kPackedSkinnyMaxHopper : kPackedSkinnyMax)) return LinearPath::kSkinny;
   return choice.hopper ? LinearPath::kUnpackHopper : LinearPath::kUnpackGemm;
 }
 

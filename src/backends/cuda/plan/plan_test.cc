@@ -54,7 +54,9 @@ SequenceSlice slice(int32_t begin, int32_t count, int32_t length) {
 TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
   const std::vector<SequenceSlice> slices = {slice(0, 37, 37), slice(37, 1, 900), slice(38, 130, 200)};
   for (const int64_t prefill : {0, 64}) {
-    const AttentionWork work = plan_attention(slices, {.heads = 28, .kv_heads = 4, .multiprocessors = 132}, prefill);
+    const AttentionWork work = plan_attention(
+        slices, {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 100, .decode_kernel = true},
+        prefill);
     std::vector<int> seen(168, 0);
     std::vector<AttentionTile> tiles = work.plan.tiles;
     tiles.insert(tiles.end(), work.decode.tiles.begin(), work.decode.tiles.end());
@@ -73,8 +75,7 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
 }
 
 TEST(AttentionPlan, few_long_sequences_are_split_and_many_are_not) {
-  const AttentionShape shape = {
-      .heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000, .reproducible = true};
+  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
   const std::vector<SequenceSlice> one = {slice(0, 1, 5000)};
   const AttentionPlan split = plan_attention(one, shape, 0).plan;
   EXPECT_EQ(split.splits, 64);  // 40 are needed
@@ -88,26 +89,21 @@ TEST(AttentionPlan, few_long_sequences_are_split_and_many_are_not) {
 
 TEST(AttentionPlan, splits_stay_within_the_workspace) {
   const std::vector<SequenceSlice> one = {slice(0, 1, 5000)};
-  EXPECT_EQ(plan_attention(
-                one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 255, .reproducible = true}, 0)
-                .plan.splits,
-            0);
-  EXPECT_EQ(plan_attention(
-                one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 256, .reproducible = true}, 0)
-                .plan.splits,
-            64);
+  EXPECT_EQ(
+      plan_attention(one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 255}, 0).plan.splits, 0);
+  EXPECT_EQ(
+      plan_attention(one, {.heads = 4, .kv_heads = 4, .multiprocessors = 132, .partials_max = 256}, 0).plan.splits, 64);
 }
 
 TEST(AttentionPlan, a_group_wider_than_a_warp_gets_more_warps) {
   const std::vector<SequenceSlice> one = {slice(0, 1, 10)};
-  EXPECT_EQ(plan_attention(one, {.heads = 20, .kv_heads = 1, .multiprocessors = 1, .reproducible = true}, 0).plan.warps,
-            2);
-  EXPECT_EQ(plan_attention(one, {.heads = 64, .kv_heads = 1, .multiprocessors = 1, .reproducible = true}, 0).plan.warps,
-            4);
+  EXPECT_EQ(plan_attention(one, {.heads = 20, .kv_heads = 1, .multiprocessors = 1}, 0).plan.warps, 2);
+  EXPECT_EQ(plan_attention(one, {.heads = 64, .kv_heads = 1, .multiprocessors = 1}, 0).plan.warps, 4);
 }
 
 TEST(AttentionPlan, decoding_is_split_until_all_multiprocessors_are_busy) {
-  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
+  const AttentionShape shape = {
+      .heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000, .decode_kernel = true};
   for (const int64_t sequences : {1, 7, 32, 100, 600}) {
     for (const int32_t keys : {1, 127, 128, 129, 1000, 4097, 100'000}) {
       std::vector<SequenceSlice> slices;
@@ -123,7 +119,8 @@ TEST(AttentionPlan, decoding_is_split_until_all_multiprocessors_are_busy) {
 }
 
 TEST(AttentionPlan, a_growing_sequence_seldom_changes_the_launch) {
-  const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
+  const AttentionShape shape = {
+      .heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000, .decode_kernel = true};
   std::set<std::pair<int64_t, int64_t>> launches;
   for (int32_t keys = 1; keys <= 8192; ++keys) {
     const DecodePlan plan = plan_attention(std::vector<SequenceSlice>{slice(0, 1, keys)}, shape, 0).decode;
@@ -134,9 +131,11 @@ TEST(AttentionPlan, a_growing_sequence_seldom_changes_the_launch) {
 
 TEST(AttentionPlan, wide_groups_and_prompts_are_left_to_the_other_kernels) {
   const std::vector<SequenceSlice> slices = {slice(0, 1, 10), {.token_begin = 1, .token_count = 5, .kv_length = 5}};
-  const AttentionWork wide = plan_attention(slices, {.heads = 20, .kv_heads = 1, .multiprocessors = 1}, 0);
+  const AttentionWork wide =
+      plan_attention(slices, {.heads = 20, .kv_heads = 1, .multiprocessors = 1, .decode_kernel = true}, 0);
   EXPECT_TRUE(wide.decode.tiles.empty());
-  const AttentionWork work = plan_attention(slices, {.heads = 16, .kv_heads = 1, .multiprocessors = 1}, 0);
+  const AttentionWork work =
+      plan_attention(slices, {.heads = 16, .kv_heads = 1, .multiprocessors = 1, .decode_kernel = true}, 0);
   EXPECT_EQ(work.decode.tiles.size(), 1U);
   EXPECT_EQ(work.plan.tiles.size(), 2U);
 }
@@ -148,11 +147,13 @@ TEST(LinearPlan, one_path_for_every_number_of_tokens_when_reproducible) {
 }
 
 TEST(LinearPlan, takes_the_fastest_path_there_is) {
-  EXPECT_EQ(choose_linear({.tokens = 32, .hopper = true}), LinearPath::kSkinny);
-  EXPECT_EQ(choose_linear({.tokens = 33, .hopper = true}), LinearPath::kHopper);
+  EXPECT_EQ(choose_linear({.tokens = 8, .hopper = true}), LinearPath::kSkinny);
+  EXPECT_EQ(choose_linear({.tokens = 9, .hopper = true}), LinearPath::kHopper);
+  EXPECT_EQ(choose_linear({.tokens = 32}), LinearPath::kSkinny);
   EXPECT_EQ(choose_linear({.tokens = 33}), LinearPath::kGemm);
-  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 128, .hopper = true}), LinearPath::kSkinny);
-  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 129, .hopper = true}), LinearPath::kUnpackHopper);
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 16, .hopper = true}), LinearPath::kSkinny);
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 128}), LinearPath::kSkinny);
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 17, .hopper = true}), LinearPath::kUnpackHopper);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 129}), LinearPath::kUnpackGemm);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kE4M3, .tokens = 33, .hopper8 = true}), LinearPath::kHopper8);
 }

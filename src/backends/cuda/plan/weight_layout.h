@@ -47,10 +47,12 @@ struct WeightLayout {
     const int64_t chunk = octet * 8 / chunk_inputs();
     return (((row / 16 * chunks() + chunk) * 2 + row / 8 % 2) * 32 + row % 8 * 4 + octet % 4) * 16;
   }
-  // Scales likewise: [row / 16][chunk][scale of the chunk][row % 8][row / 8 % 2].
+  // Scales likewise, those of a lane side by side: [row / 16][chunk][row % 8][scale of the chunk][row / 8 % 2].
+  constexpr int64_t scales_of_chunk() const { return group == 0 ? 0 : chunk_inputs() / group; }
   constexpr int64_t panel_scale(int64_t row, int64_t input) const {
-    const int64_t in_row = input / group;  // scales of a chunk are neighbours
-    return ((row / 16 * (padded / group) + in_row) * 8 + row % 8) * 2 + row / 8 % 2;
+    const int64_t chunk = row / 16 * chunks() + input / chunk_inputs();
+    const int64_t in_chunk = input % chunk_inputs() / group;
+    return ((chunk * 8 + row % 8) * scales_of_chunk() + in_chunk) * 2 + row / 8 % 2;
   }
   constexpr bool has_row_scales() const { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
   bool operator==(const WeightLayout&) const = default;
