@@ -92,6 +92,9 @@ Result<OpenedModel> open_engine(const OpenEngineOptions& options, std::unique_pt
   TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(options.model, {.key = options.key}));
   const auto files = std::make_shared<const engine::ModelFiles>(std::move(opened));
   engine::ModelParts parts = engine::model_parts(files, options.name);
+  // Stated by /health, metrics and the banner: what computes, not what the files hold.
+  const bool plain = files->weight_format == "bf16" || files->weight_format == "f16" || files->weight_format == "f32";
+  if (options.device.weight_format != "auto" && plain) parts.info.weight_format = options.device.weight_format;
   OpenedModel model{.path = options.model,
                     .tokenizer = parts.tokenizer,
                     .chat_template = nullptr,

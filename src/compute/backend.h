@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,6 +59,12 @@ struct LinearPart {
 struct LinearWeightDesc {
   std::string name{};  // for messages
   std::vector<LinearPart> parts{};
+};
+
+// What a linear layer takes of the device's memory.
+struct LinearMemory {
+  uint64_t own = 0;     // weights, scales and biases as the backend lays them out
+  uint64_t shared = 0;  // buffers that layers use one after the other: the largest counts, once
 };
 
 // Rows that are looked up, never multiplied: the embedding table. [rows, width]
@@ -188,6 +195,10 @@ class Backend {
   virtual DType activation_dtype() const = 0;
   // Ok, or why not (kUnsupported: "attention with head_dim 96 is not supported by the cpu backend").
   virtual Status supports(const OpQuery& query) const = 0;
+
+  // Memory that load_linear will take, told before anything is loaded: shapes and dtypes count, the weights are not
+  // read. nullopt: it borrows host memory or keeps weights as they are stored.
+  virtual std::optional<LinearMemory> plan_linear(const LinearWeightDesc&) const { return std::nullopt; }
 
   // Loading. Errors: kFailedPrecondition when memory is short, kUnsupported.
   virtual Result<std::unique_ptr<DeviceBuffer>> allocate(size_t bytes) = 0;

@@ -265,6 +265,25 @@ TEST(Engine, refuses_to_load_what_does_not_fit) {
   EXPECT_NE(made.error().message.find("1 MB"), std::string::npos) << made.error().message;
 }
 
+// As the CUDA backend with engine.weight_format: what counts is what it makes of the weights, not what the files hold.
+TEST(Engine, plans_memory_for_weights_as_the_backend_lays_them_out) {
+  const auto model = tiny_language_model();  // two layers of four products, and the output layer
+  const auto with = [&](uint64_t own, uint64_t shared) {
+    auto backend = std::make_unique<HookedBackend>(make_reference_backend(), [] { return Status(); }, 100'000'000);
+    // One layer needs the largest of the buffers that all share.
+    backend->set_plan([=](const LinearWeightDesc& desc) {
+      return LinearMemory{.own = own, .shared = desc.name == "lm_head" ? shared : shared / 2};
+    });
+    return testing::try_engine(model, {.context_max = 64}, std::move(backend));
+  };
+  const auto refused = with(10'000'000, 5'000'000);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kFailedPrecondition);
+  EXPECT_NE(refused.error().message.find("weights 95 MB"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("smaller weight format"), std::string::npos) << refused.error().message;
+  EXPECT_TRUE(with(5'000'000, 5'000'000)) << "half the bytes a weight";
+}
+
 // --- A backend that waits until it is told to go on ---
 
 class Brake {

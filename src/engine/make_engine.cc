@@ -50,12 +50,13 @@ Result<MemoryPlan> plan_for(const ModelParts& parts, const Backend& backend, con
   const DeviceInfo device = backend.info();
   // Decrypted weights lie in memory already, so what is free does not count them a second time.
   const uint64_t held = device.kind == "cpu" ? parts.held_bytes : 0;
+  TRY_ASSIGN(const std::optional<uint64_t> rounded, model::plan_weights(parts.spec, parts.tensors, backend));
   const int64_t kv_tokens_default = device.kind == "cpu" ? std::max(kCpuKvTokens, options.context_max) : 0;
   return plan_memory(
       {.memory_total = device.memory_total,
        .memory_free = device.memory_free + held,
        .memory_fraction = options.memory_fraction,
-       .weight_bytes = static_cast<uint64_t>(parts.info.weight_bytes),
+       .weight_bytes = rounded.value_or(static_cast<uint64_t>(parts.info.weight_bytes)),
        .workspace_bytes = model::Decoder::workspace_bytes(parts.spec, backend.activation_dtype(), limits),
        .page_bytes = layout.page_bytes(),
        .page_tokens = layout.page_tokens,

@@ -1,6 +1,6 @@
 #include "model/weights.h"
 
-#include <array>
+#include <algorithm>
 #include <string>
 
 #include <fmt/format.h>
@@ -11,12 +11,48 @@
 namespace cove::model {
 namespace {
 
-// One linear layer as the spec describes it: canonical part names and their output sizes.
+// A part of a linear layer as the spec describes it.
 struct PartSpec {
-  std::string_view name;  // "q"
+  std::string_view name;  // canonical: "q"
   int64_t out_features = 0;
   bool bias = false;
 };
+
+struct LinearSpec {
+  std::string prefix;  // of its parts' names: "layers.0."
+  std::vector<PartSpec> parts;
+  int64_t in_features = 0;
+};
+
+struct LayerLinears {
+  LinearSpec qkv;
+  LinearSpec output;
+  LinearSpec gate_up;
+  LinearSpec down;
+};
+
+std::string layer_prefix(size_t index) { return fmt::format("layers.{}.", index); }
+
+LayerLinears linears_of(const ModelSpec& spec, size_t index) {
+  const LayerSpec& layer = spec.layers[index];
+  const std::string prefix = layer_prefix(index);
+  const int64_t q_features = layer.heads * layer.head_dim;
+  const int64_t kv_features = layer.kv_heads * layer.head_dim;
+  return {.qkv = {prefix,
+                  {{"q", q_features, layer.qkv_bias},
+                   {"k", kv_features, layer.qkv_bias},
+                   {"v", kv_features, layer.qkv_bias}},
+                  spec.hidden},
+          .output = {prefix, {{"o", spec.hidden, layer.output_bias}}, q_features},
+          .gate_up = {prefix,
+                      {{"gate", layer.ffn_dim, layer.ffn_bias}, {"up", layer.ffn_dim, layer.ffn_bias}},
+                      spec.hidden},
+          .down = {prefix, {{"down", spec.hidden, layer.ffn_bias}}, layer.ffn_dim}};
+}
+
+LinearSpec head_of(const ModelSpec& spec) {
+  return {"", {{spec.tied_embeddings ? "embed" : "lm_head", spec.vocab, false}}, spec.hidden};
+}
 
 Result<TensorView> find_tensor(const TensorLookup& tensors, const std::string& name, const Shape& shape) {
   const TensorView view = tensors(name);
@@ -26,6 +62,21 @@ Result<TensorView> find_tensor(const TensorLookup& tensors, const std::string& n
                                     to_string(shape)));
   }
   return view;
+}
+
+Result<LinearWeightDesc> describe(const TensorLookup& tensors, const LinearSpec& linear) {
+  LinearWeightDesc desc{.name = linear.prefix};
+  for (const PartSpec& part : linear.parts) {
+    const std::string name = fmt::format("{}{}", linear.prefix, part.name);
+    desc.name = name;
+    LinearPart loaded;
+    TRY_ASSIGN(loaded.weight, find_tensor(tensors, name + ".weight", {part.out_features, linear.in_features}));
+    if (part.bias) {
+      TRY_ASSIGN(loaded.bias, find_tensor(tensors, name + ".bias", {part.out_features}));
+    }
+    desc.parts.push_back(loaded);
+  }
+  return desc;
 }
 
 class Loader {
@@ -41,21 +92,10 @@ class Loader {
     return backend_.load_vector(values);
   }
 
-  Result<std::unique_ptr<LinearWeight>> linear(const std::string& prefix, std::span<const PartSpec> parts,
-                                               int64_t in_features) const {
-    LinearWeightDesc desc{.name = prefix};
-    for (const PartSpec& part : parts) {
-      const std::string name = fmt::format("{}{}", prefix, part.name);
-      desc.name = name;
-      LinearPart loaded;
-      TRY_ASSIGN(loaded.weight, find_tensor(tensors_, name + ".weight", {part.out_features, in_features}));
-      if (part.bias) {
-        TRY_ASSIGN(loaded.bias, find_tensor(tensors_, name + ".bias", {part.out_features}));
-      }
-      desc.parts.push_back(loaded);
-    }
+  Result<std::unique_ptr<LinearWeight>> linear(const LinearSpec& spec) const {
+    TRY_ASSIGN(const LinearWeightDesc desc, describe(tensors_, spec));
     TRY_ASSIGN(std::unique_ptr<LinearWeight> weight, backend_.load_linear(desc));
-    if (!weight->borrows_host) release(prefix, parts);
+    if (!weight->borrows_host) release(spec);
     return weight;
   }
 
@@ -64,7 +104,7 @@ class Loader {
 
  private:
   Status load_rope(const LayerSpec& layer, LayerWeights& weights) const;
-  void release(const std::string& prefix, std::span<const PartSpec> parts) const;
+  void release(const LinearSpec& spec) const;
 
   const ModelSpec& spec_;
   const TensorLookup& tensors_;
@@ -89,10 +129,10 @@ static_assert(static_cast<int>(RopeSpec::Kind::kYarn) == static_cast<int>(RopeTa
 static_assert(static_cast<int>(RopeSpec::Kind::kLlama3) == static_cast<int>(RopeTableArgs::Kind::kLlama3));
 
 // The embedding table comes first and keeps borrowing its tensor, which an output layer may share.
-void Loader::release(const std::string& prefix, std::span<const PartSpec> parts) const {
+void Loader::release(const LinearSpec& spec) const {
   if (!release_) return;
-  for (const PartSpec& part : parts) {
-    if (part.name != "embed") release_(fmt::format("{}{}.weight", prefix, part.name));
+  for (const PartSpec& part : spec.parts) {
+    if (part.name != "embed") release_(fmt::format("{}{}.weight", spec.prefix, part.name));
   }
 }
 
@@ -105,31 +145,20 @@ Status Loader::load_rope(const LayerSpec& layer, LayerWeights& weights) const {
 
 Result<LayerWeights> Loader::layer(size_t index) const {
   const LayerSpec& layer = spec_.layers[index];
-  const std::string prefix = fmt::format("layers.{}.", index);
-  const int64_t q_features = layer.heads * layer.head_dim;
-  const int64_t kv_features = layer.kv_heads * layer.head_dim;
+  const std::string prefix = layer_prefix(index);
+  const LayerLinears linears = linears_of(spec_, index);
   LayerWeights weights;
   TRY_ASSIGN(weights.attention_norm, vector(prefix + "attn_norm.weight", spec_.hidden));
-  TRY_ASSIGN(weights.qkv, linear(prefix,
-                                 std::array<PartSpec, 3>{{{"q", q_features, layer.qkv_bias},
-                                                          {"k", kv_features, layer.qkv_bias},
-                                                          {"v", kv_features, layer.qkv_bias}}},
-                                 spec_.hidden));
+  TRY_ASSIGN(weights.qkv, linear(linears.qkv));
   if (layer.qk_norm) {
     TRY_ASSIGN(weights.q_norm, vector(prefix + "q_norm.weight", layer.head_dim));
     TRY_ASSIGN(weights.k_norm, vector(prefix + "k_norm.weight", layer.head_dim));
   }
   TRY(load_rope(layer, weights));
-  TRY_ASSIGN(weights.output,
-             linear(prefix, std::array<PartSpec, 1>{{{"o", spec_.hidden, layer.output_bias}}}, q_features));
+  TRY_ASSIGN(weights.output, linear(linears.output));
   TRY_ASSIGN(weights.ffn_norm, vector(prefix + "ffn_norm.weight", spec_.hidden));
-  TRY_ASSIGN(
-      weights.gate_up,
-      linear(prefix,
-             std::array<PartSpec, 2>{{{"gate", layer.ffn_dim, layer.ffn_bias}, {"up", layer.ffn_dim, layer.ffn_bias}}},
-             spec_.hidden));
-  TRY_ASSIGN(weights.down,
-             linear(prefix, std::array<PartSpec, 1>{{{"down", spec_.hidden, layer.ffn_bias}}}, layer.ffn_dim));
+  TRY_ASSIGN(weights.gate_up, linear(linears.gate_up));
+  TRY_ASSIGN(weights.down, linear(linears.down));
   return weights;
 }
 
@@ -146,8 +175,7 @@ Result<DecoderWeights> Loader::all() const {
     weights.layers.push_back(std::move(layer_weights));
   }
   TRY_ASSIGN(weights.final_norm, vector("final_norm.weight", spec_.hidden));
-  const std::string_view head = spec_.tied_embeddings ? "embed" : "lm_head";
-  TRY_ASSIGN(weights.lm_head, linear("", std::array<PartSpec, 1>{{{head, spec_.vocab, false}}}, spec_.hidden));
+  TRY_ASSIGN(weights.lm_head, linear(head_of(spec_)));
   weights.bytes_read += weights.lm_head->bytes_read;
   return weights;
 }
@@ -194,6 +222,27 @@ Status check_supported(const ModelSpec& spec, const TensorLookup& tensors, const
     TRY(check_linear(tensors, prefix + "down.weight", backend, layer.ffn_dim));
   }
   return check_linear(tensors, spec.tied_embeddings ? "embed.weight" : "lm_head.weight", backend, spec.hidden);
+}
+
+Result<std::optional<uint64_t>> plan_weights(const ModelSpec& spec, const TensorLookup& tensors,
+                                             const Backend& backend) {
+  std::vector<LinearSpec> linears = {head_of(spec)};
+  for (size_t i = 0; i < spec.layers.size(); ++i) {
+    LayerLinears layer = linears_of(spec, i);
+    for (LinearSpec* linear : {&layer.qkv, &layer.output, &layer.gate_up, &layer.down})
+      linears.push_back(std::move(*linear));
+  }
+  TRY_ASSIGN(const TensorView embedding, find_tensor(tensors, "embed.weight", {spec.vocab, spec.hidden}));
+  uint64_t own = static_cast<uint64_t>(embedding.bytes());
+  uint64_t shared = 0;
+  for (const LinearSpec& linear : linears) {
+    TRY_ASSIGN(const LinearWeightDesc desc, describe(tensors, linear));
+    const std::optional<LinearMemory> memory = backend.plan_linear(desc);
+    if (!memory) return std::optional<uint64_t>();
+    own += memory->own;
+    shared = std::max(shared, memory->shared);
+  }
+  return std::optional<uint64_t>(own + shared);
 }
 
 Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,

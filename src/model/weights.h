@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -43,6 +44,11 @@ struct DecoderWeights {
 
 // Whether the backend can run this model with these tensors' formats; asked before anything is loaded.
 Status check_supported(const ModelSpec& spec, const TensorLookup& tensors, const Backend& backend);
+
+// Device memory that load_weights will take but for norms (some kilobytes a layer); nullopt when the backend keeps the
+// weights as they are stored. Errors: of the files, as load_weights.
+Result<std::optional<uint64_t>> plan_weights(const ModelSpec& spec, const TensorLookup& tensors,
+                                             const Backend& backend);
 
 Result<DecoderWeights> load_weights(const ModelSpec& spec, const TensorLookup& tensors, Backend& backend,
                                     const TensorRelease& release = {});

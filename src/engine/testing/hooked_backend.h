@@ -16,6 +16,9 @@ class HookedBackend final : public Backend {
   HookedBackend(std::unique_ptr<Backend> inner, std::function<Status()> at_end_step, uint64_t memory_total = 0)
       : inner_(std::move(inner)), at_end_step_(std::move(at_end_step)), memory_total_(memory_total) {}
 
+  // As a backend that rounds weights while it loads them; before it is used.
+  void set_plan(std::function<LinearMemory(const LinearWeightDesc&)> plan) { plan_linear_ = std::move(plan); }
+
   DeviceInfo info() const override {
     DeviceInfo info = inner_->info();
     info.memory_total = memory_total_;
@@ -24,6 +27,9 @@ class HookedBackend final : public Backend {
   }
   DType activation_dtype() const override { return inner_->activation_dtype(); }
   Status supports(const OpQuery& query) const override { return inner_->supports(query); }
+  std::optional<LinearMemory> plan_linear(const LinearWeightDesc& desc) const override {
+    return plan_linear_ ? plan_linear_(desc) : inner_->plan_linear(desc);
+  }
   Result<std::unique_ptr<DeviceBuffer>> allocate(size_t bytes) override { return inner_->allocate(bytes); }
   Result<std::unique_ptr<LinearWeight>> load_linear(const LinearWeightDesc& desc) override {
     return inner_->load_linear(desc);
@@ -54,6 +60,7 @@ class HookedBackend final : public Backend {
   std::unique_ptr<Backend> inner_;
   std::function<Status()> at_end_step_;
   uint64_t memory_total_;
+  std::function<LinearMemory(const LinearWeightDesc&)> plan_linear_;
 };
 
 }  // namespace cove::testing

@@ -50,6 +50,7 @@ class CudaBackend final : public Backend {
   Status supports(const OpQuery& query) const override;
 
   Result<std::unique_ptr<DeviceBuffer>> allocate(size_t bytes) override;
+  std::optional<LinearMemory> plan_linear(const LinearWeightDesc& desc) const override;
   Result<std::unique_ptr<LinearWeight>> load_linear(const LinearWeightDesc& desc) override;
   Result<std::unique_ptr<RowTable>> load_row_table(const TensorView& table) override;
   Result<ConstantVector> load_vector(std::span<const float> values) override;
@@ -174,6 +175,11 @@ Status CudaBackend::supports(const OpQuery& query) const {
 Result<std::unique_ptr<DeviceBuffer>> CudaBackend::allocate(size_t bytes) {
   TRY_ASSIGN(std::unique_ptr<CudaBuffer> buffer, CudaBuffer::make(*device_, bytes));
   return std::unique_ptr<DeviceBuffer>(std::move(buffer));
+}
+
+std::optional<LinearMemory> CudaBackend::plan_linear(const LinearWeightDesc& desc) const {
+  return LinearMemory{.own = loader_.bytes_of(desc),
+                      .shared = linears_.bytes_for(choose_layout(desc, options_.format))};
 }
 
 Result<std::unique_ptr<LinearWeight>> CudaBackend::load_linear(const LinearWeightDesc& desc) {

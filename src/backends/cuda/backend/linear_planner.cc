@@ -6,6 +6,8 @@ namespace {
 // 8-bit activations of one product: 3 000 tokens of the widest layer of a 7B model; more take another path.
 constexpr size_t kRoundedBytes = size_t{64} << 20;
 
+size_t unpacked_bytes(const WeightLayout& layout) { return static_cast<size_t>(layout.rows * layout.padded * 2); }
+
 }  // namespace
 
 Status LinearPlanner::take_workspace() {
@@ -14,12 +16,24 @@ Status LinearPlanner::take_workspace() {
   return device_->synchronize();
 }
 
+bool LinearPlanner::wants_rounded(const WeightLayout& layout) const {
+  return layout.has_row_scales() && device_->facts().compute_major == 9 && !reproducible_;
+}
+
+bool LinearPlanner::wants_unpacked(const WeightLayout& layout) const {
+  return layout.format != WeightFormat::kBF16 && !reproducible_;
+}
+
+uint64_t LinearPlanner::bytes_for(const WeightLayout& layout) const {
+  return (wants_rounded(layout) ? kRoundedBytes : 0) + (wants_unpacked(layout) ? unpacked_bytes(layout) : 0);
+}
+
 Status LinearPlanner::reserve_for(const WeightLayout& layout) {
-  if (layout.has_row_scales() && device_->facts().compute_major == 9 && !reproducible_ && !rounded_) {
+  if (wants_rounded(layout) && !rounded_) {
     TRY_ASSIGN(rounded_, CudaBuffer::make(*device_, kRoundedBytes));
   }
-  const auto bytes = static_cast<size_t>(layout.rows * layout.padded * 2);
-  if (layout.format == WeightFormat::kBF16 || reproducible_ || (unpacked_ && unpacked_->bytes() >= bytes)) return {};
+  const size_t bytes = unpacked_bytes(layout);
+  if (!wants_unpacked(layout) || (unpacked_ && unpacked_->bytes() >= bytes)) return {};
   unpacked_ = nullptr;
   TRY_ASSIGN(unpacked_, CudaBuffer::make(*device_, bytes));
   return {};

@@ -17,10 +17,14 @@ class LinearPlanner {
   // Errors: kFailedPrecondition (memory).
   Status take_workspace();
   Status reserve_for(const WeightLayout& layout);  // while weights are loaded
+  // Bytes that reserve_for takes for this layer alone.
+  uint64_t bytes_for(const WeightLayout& layout) const;
   // Fills in path and what it needs; work.launch is given.
   void plan(LinearWork& work) const;
 
  private:
+  bool wants_rounded(const WeightLayout& layout) const;
+  bool wants_unpacked(const WeightLayout& layout) const;
   bool plan_8_bit(const LinearLaunch& launch, hopper::GemmArgs& gemm, hopper::QuantizeArgs& activations) const;
   hopper::GemmArgs hopper_gemm(const LinearLaunch& launch) const;
   bool use_hopper(const hopper::GemmArgs& gemm) const;

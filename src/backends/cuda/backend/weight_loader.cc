@@ -43,6 +43,10 @@ WeightFormat rounded_format(const LinearWeightDesc& desc, CudaWeightFormat forma
   return WeightFormat::kBF16;
 }
 
+int64_t scale_bytes_of(const WeightLayout& layout) {
+  return layout.has_row_scales() ? layout.rows * 4 : layout.group_scale_bytes();
+}
+
 }  // namespace
 
 WeightLayout choose_layout(const LinearWeightDesc& desc, CudaWeightFormat format) {
@@ -101,12 +105,18 @@ Status WeightLoader::stream(const Rows& rows, const Use& use) {
   return {};
 }
 
+uint64_t WeightLoader::bytes_of(const LinearWeightDesc& desc) const {
+  const WeightLayout layout = choose_layout(desc, format_);
+  const bool biased = std::ranges::any_of(desc.parts, [](const LinearPart& part) { return bool(part.bias); });
+  return static_cast<uint64_t>(layout.weight_bytes() + scale_bytes_of(layout) + (biased ? layout.rows * 4 : 0));
+}
+
 Status WeightLoader::take_memory(CudaLinear& linear, const WeightLayout& layout) {
   linear.weight.layout = layout;
   TRY_ASSIGN(linear.values, CudaBuffer::make(*device_, static_cast<size_t>(layout.weight_bytes())));
   device_->clear(linear.values->data(), linear.values->bytes());
   linear.weight.weight = linear.values->data();
-  const int64_t scale_bytes = layout.has_row_scales() ? layout.rows * 4 : layout.group_scale_bytes();
+  const int64_t scale_bytes = scale_bytes_of(layout);
   if (scale_bytes == 0) return {};
   TRY_ASSIGN(linear.scales, CudaBuffer::make(*device_, static_cast<size_t>(scale_bytes)));
   device_->clear(linear.scales->data(), linear.scales->bytes());

@@ -17,6 +17,8 @@ class WeightLoader {
  public:
   WeightLoader(Device& device, CudaWeightFormat format) : device_(&device), format_(format) {}
 
+  // Bytes of device memory that linear() takes, with scales and biases.
+  uint64_t bytes_of(const LinearWeightDesc& desc) const;
   // Errors: kFailedPrecondition (memory), kUnavailable (the device failed).
   Result<std::unique_ptr<CudaLinear>> linear(const LinearWeightDesc& desc);
   Result<std::unique_ptr<CudaRowTable>> row_table(const TensorView& table);

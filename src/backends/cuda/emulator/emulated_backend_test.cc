@@ -69,6 +69,27 @@ TEST(EmulatedCuda, rounded_weights_give_the_products_of_the_same_rounded_weights
   }
 }
 
+TEST(EmulatedCuda, plans_the_bytes_that_a_layer_takes) {
+  using Format = CudaWeightFormat;
+  for (const auto format : {Format::kAsStored, Format::kFp8, Format::kInt8, Format::kW4A16}) {
+    for (const DType dtype : {DType::kBF16, DType::kQ8_0, DType::kQ4_0}) {
+      for (const bool bias : {false, true}) {
+        const conformance::LinearCase c{.dtype = dtype, .in = 288, .parts = {24, 24}, .bias = bias};
+        const conformance::LinearData data(c);
+        const auto backend = make({.format = format});
+        const auto planned = backend->plan_linear(data.desc(c));
+        const auto loaded = backend->load_linear(data.desc(c));
+        ASSERT_TRUE(planned && loaded);
+        const uint64_t bias_bytes = bias ? 48 * sizeof(float) : 0;
+        EXPECT_EQ(planned->own, (*loaded)->bytes_read + bias_bytes) << c.name();
+        // Weights that are not bf16 are unpacked for long prompts: 384 padded inputs of 48 rows.
+        const bool unpacked = dtype != DType::kBF16 || format != Format::kAsStored;
+        EXPECT_EQ(planned->shared, unpacked ? 384U * 48 * 2 : 0U) << c.name();
+      }
+    }
+  }
+}
+
 TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decoding) {
   for (const DType cache : {DType::kBF16, DType::kF32}) {
     const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 32, .cache = cache};
