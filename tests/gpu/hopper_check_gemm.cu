@@ -28,11 +28,13 @@ const char* name_of(GemmKernel kernel) {
     case GemmKernel::kTilesPair: return "pair256";
     case GemmKernel::kTiles256: return "tiles256";
     case GemmKernel::kTiles128: return "tiles128";
-    default: return "stream";
+    case GemmKernel::kStream: return "stream";
+    case GemmKernel::kStreamPair: return "stream2";
+    default: return "split";
   }
 }
-constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair, GemmKernel::kTiles256, GemmKernel::kTiles128,
-                                   GemmKernel::kStream};
+constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair, GemmKernel::kTiles256,   GemmKernel::kTiles128,
+                                   GemmKernel::kStream,    GemmKernel::kStreamPair, GemmKernel::kStreamSplit};
 constexpr GemmFormat kFormats[] = {GemmFormat::kBF16, GemmFormat::kE4M3, GemmFormat::kInt8};
 
 int64_t element_bytes(GemmFormat format) { return format == GemmFormat::kBF16 ? 2 : 1; }
@@ -203,7 +205,7 @@ double tolerance_of(const Case& c) {
 }
 
 bool can_write(const Case& c, GemmKernel kernel) {
-  return kernel == GemmKernel::kStream || c.out_f32 || c.width() % 8 == 0;
+  return hopper::is_stream(kernel) || c.out_f32 || c.width() % 8 == 0;
 }
 
 void check_case(const Case& c, const Options& options, double& worst) {
@@ -227,10 +229,11 @@ void check_case(const Case& c, const Options& options, double& worst) {
     }
     const Errors errors = compare(args, c.width(), c.out_f32 ? 2e-3 : 2e-2, c.seed);
     worst = std::max(worst, errors.relative() / tolerance_of(c));
-    char text[160];
-    std::snprintf(text, sizeof text, ": relative error %.2e (limit %.0e), %llu of %llu wrong, first at %llu, split %d",
+    char text[192];
+    std::snprintf(text, sizeof text,
+                  ": relative error %.2e (limit %.0e), %llu of %llu wrong, first at %llu, split %d, share %d",
                   errors.relative(), tolerance_of(c), errors.wrong, errors.compared, errors.first_wrong,
-                  kernel == GemmKernel::kStream ? plan->stream.workers : plan->tiles.split);
+                  hopper::is_stream(kernel) ? plan->stream.workers : plan->tiles.split, plan->share);
     expect(errors.wrong == 0 && errors.relative() <= tolerance_of(c), what + text);
     expect(arrays.counters_are_zero(), what + ": counters are left behind");
     expect(arrays.guards_are_whole(), what + ": wrote behind an array");
@@ -254,6 +257,10 @@ std::vector<Case> cases(GemmFormat format, uint64_t seed) {
   list.push_back({format, 64, 37888, 3584, true, false, false, seed + 6});
   list.push_back({format, 16, 152064, 3584, false, true, false, seed + 7});
   list.push_back({format, 128, 3584, 18944, false, false, false, seed + 8});
+  list.push_back({format, 17, 4608, 3584, false, false, true, seed + 12});
+  list.push_back({format, 64, 3584, 3584, false, true, false, seed + 13});
+  list.push_back({format, 128, 3584, 3584, true, false, true, seed + 14});
+  list.push_back({format, 100, 37888, 3584, true, false, true, seed + 15});
   list.push_back({format, 1024, 3584, 18944, false, false, false, seed + 9});
   list.push_back({format, 1500, 4608, 3584, false, false, true, seed + 10});
   list.push_back({format, 4096, 37888, 3584, true, false, false, seed + 11});
@@ -359,7 +366,8 @@ void measure_gemm(const Options& options) {
                 .kernel;
         for (const GemmKernel kernel : kKernels) {
           const bool close = tokens >= 64 && tokens <= 512;  // where the choice is worth a look
-          if (kernel == choice || close) measure_case(c, kernel, kernel == choice, arrays, options);
+          if (kernel == choice || close || (tokens < 64 && hopper::is_stream(kernel)))
+            measure_case(c, kernel, kernel == choice, arrays, options);
         }
       }
     }

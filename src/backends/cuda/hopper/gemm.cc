@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "backends/cuda/hopper/gemm_launch.h"
+#include "backends/cuda/hopper/plan/plan_memo.h"
 
 namespace cove::cuda::hopper {
 
@@ -23,15 +24,20 @@ bool tiles_can_write(const GemmArgs& args) {
   return args.out_f32 ? aligned(args.out, 8) : aligned(args.out, 16) && out_width(args) % 8 == 0;
 }
 
-std::optional<GemmPlan> choose(const GemmArgs& args) {
+// Asked once to build a step and once to launch it, for every weight of every layer.
+const std::optional<GemmPlan>& choose(const GemmArgs& args) {
+  thread_local PlanMemo memo;
   const GemmShape shape = gemm_shape(args);
-  if (tiles_can_write(args)) return plan_gemm(shape, args.multiprocessors);
-  return plan_gemm_with(GemmKernel::kStream, shape, args.multiprocessors);
+  const bool streams_only = !tiles_can_write(args);
+  return memo.get(shape, args.multiprocessors, streams_only, [&]() -> std::optional<GemmPlan> {
+    if (streams_only) return plan_stream_gemm(shape, args.multiprocessors);
+    return plan_gemm(shape, args.multiprocessors);
+  });
 }
 
 template <class Format>
 const char* launch_format(const GemmLaunch& launch) {
-  return launch.plan.kernel == GemmKernel::kStream ? launch_stream<Format>(launch) : launch_tiles<Format>(launch);
+  return is_stream(launch.plan.kernel) ? launch_stream<Format>(launch) : launch_tiles<Format>(launch);
 }
 
 }  // namespace
@@ -71,7 +77,7 @@ const char* launch_gemm_plan(const GemmArgs& args, const GemmPlan& plan, void* s
 }
 
 const char* launch_gemm(const GemmArgs& args, void* stream) {
-  const std::optional<GemmPlan> plan = choose(args);
+  const std::optional<GemmPlan>& plan = choose(args);
   if (!plan) return "no Hopper kernel computes this matrix product";
   return launch_gemm_plan(args, *plan, stream);
 }

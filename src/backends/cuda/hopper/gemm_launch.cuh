@@ -77,30 +77,37 @@ const char* launch_tiles(const GemmLaunch& launch) {
   }
 }
 
-template <class Format, int kTokens>
+template <class Format, int kTokens, int kShare>
 const char* launch_stream_kernel(const GemmLaunch& launch) {
   const GemmArgs& args = launch.args;
   TensorMap x_map{};
   TensorMap w_map{};
-  const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTokens);
+  const ArrayDesc x = matrix_desc<Format>(args.x, args.tokens, args.x_pitch, args, kTokens / kShare);
   const ArrayDesc w = matrix_desc<Format>(args.weight, args.weight_rows, args.weight_pitch, args, kTileRows);
   if (const char* error = encode_map(x, x_map)) return error;
   if (const char* error = encode_map(w, w_map)) return error;
-  const StreamParams params{launch.plan.stream, output_params(args), partial_sums(args)};
+  const StreamParams params{launch.plan.stream, launch.plan.cluster_parts, output_params(args), partial_sums(args)};
   const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
                           .threads = kBlockThreads,
+                          .cluster = static_cast<unsigned>(kShare * launch.plan.cluster_parts),
                           .shared_bytes = StreamShape<kTokens>::kSharedBytes};
-  return launch_early(gemm_stream_kernel<Format, kTokens>, shape, static_cast<cudaStream_t>(launch.stream), x_map,
-                      w_map, params);
+  return launch_early(gemm_stream_kernel<Format, kTokens, kShare>, shape, static_cast<cudaStream_t>(launch.stream),
+                      x_map, w_map, params);
+}
+
+template <class Format, int kTokens>
+const char* launch_stream_tokens(const GemmLaunch& launch) {
+  return launch.plan.share == 2 ? launch_stream_kernel<Format, kTokens, 2>(launch)
+                                : launch_stream_kernel<Format, kTokens, 1>(launch);
 }
 
 template <class Format>
 const char* launch_stream(const GemmLaunch& launch) {
   switch (launch.plan.token_tile) {
-    case 16: return launch_stream_kernel<Format, 16>(launch);
-    case 32: return launch_stream_kernel<Format, 32>(launch);
-    case 64: return launch_stream_kernel<Format, 64>(launch);
-    default: return launch_stream_kernel<Format, 128>(launch);
+    case 16: return launch_stream_tokens<Format, 16>(launch);
+    case 32: return launch_stream_tokens<Format, 32>(launch);
+    case 64: return launch_stream_tokens<Format, 64>(launch);
+    default: return launch_stream_tokens<Format, 128>(launch);
   }
 }
 

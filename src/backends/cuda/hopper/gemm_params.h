@@ -34,6 +34,7 @@ struct TileParams {
 
 struct StreamParams {
   StreamSchedule schedule{};
+  int32_t cluster_parts = 1;  // more: a cluster has a tile to itself, and adds its parts in shared memory
   OutputParams output{};
   PartialSums partial{};
 };

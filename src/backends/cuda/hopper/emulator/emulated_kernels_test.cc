@@ -248,33 +248,62 @@ TEST(HopperEmulated, single_blocks_multiply_ragged_matrices) {
   check_tiles<Int8, 128, 1>({.rows = 129, .outputs = 136, .in = 264, .bias = true}, {.clusters = 2}, 9);
 }
 
-template <class Format, int kTokens>
-void check_stream(const Shape& shape, int32_t workers, uint64_t seed) {
+// cluster_parts > 1: a cluster for each tile, of so many workers; otherwise `workers` stretches.
+struct Stretches {
+  int32_t workers = 1;
+  int32_t cluster_parts = 1;
+};
+
+template <class Format, int kTokens, int kShare>
+void check_stream(const Shape& shape, const Stretches& stretches, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
+  const int32_t parts = stretches.cluster_parts;
   StreamParams params;
-  params.schedule.tiles = static_cast<int32_t>((product.weight_rows() + kTileRows - 1) / kTileRows);
+  params.schedule.tiles = static_cast<int32_t>((product.weight_rows() + kShare * kTileRows - 1) / (kShare * kTileRows));
   params.schedule.k_blocks = static_cast<int32_t>((shape.in + Format::kBlockK - 1) / Format::kBlockK);
-  params.schedule.workers = workers;
+  params.schedule.workers = parts > 1 ? params.schedule.tiles * parts : stretches.workers;
+  params.cluster_parts = parts;
   params.output = product.output();
   params.partial = product.partial();
-  const TensorMap x_map = product.x_map(kTokens);
+  const TensorMap x_map = product.x_map(kTokens / kShare);
   const TensorMap w_map = product.w_map();
-  emulated::Machine::get().run(static_cast<uint32_t>(workers), 1, kBlockThreads, StreamShape<kTokens>::kSharedBytes,
-                               [&] { gemm_stream_kernel<Format, kTokens>(x_map, w_map, params); });
+  emulated::Machine::get().run(static_cast<uint32_t>(params.schedule.workers * kShare),
+                               static_cast<uint32_t>(kShare * parts), kBlockThreads, StreamShape<kTokens>::kSharedBytes,
+                               [&] { gemm_stream_kernel<Format, kTokens, kShare>(x_map, w_map, params); });
   product.check();
 }
 
 TEST(HopperEmulated, few_tokens_against_weights_in_equal_stretches) {
   COVE_SKIP_COROUTINES();
-  check_stream<Bf16, 16>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, 5, 11);
-  check_stream<Bf16, 32>({.rows = 32, .outputs = 528, .in = 264, .swiglu = true, .bias = true}, 3, 12);
-  check_stream<Bf16, 64>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, 2, 13);
-  check_stream<Bf16, 128>({.rows = 100, .outputs = 257, .in = 328}, 7, 14);
-  check_stream<Bf16, 16>({.rows = 16, .outputs = 128, .in = 1800}, 6, 15);  // one tile, more blocks of K than stages
-  check_stream<E4m3, 16>({.rows = 12, .outputs = 300, .in = 520, .swiglu = false, .bias = true}, 4, 16);
-  check_stream<E4m3, 64>({.rows = 64, .outputs = 144, .in = 264, .swiglu = true}, 3, 17);
-  check_stream<Int8, 32>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, 5, 18);
+  check_stream<Bf16, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {5}, 11);
+  check_stream<Bf16, 32, 1>({.rows = 32, .outputs = 528, .in = 264, .swiglu = true, .bias = true}, {3}, 12);
+  check_stream<Bf16, 64, 1>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, {2}, 13);
+  check_stream<Bf16, 128, 1>({.rows = 100, .outputs = 257, .in = 328}, {7}, 14);
+  check_stream<Bf16, 16, 1>({.rows = 16, .outputs = 128, .in = 1800}, {6}, 15);  // more blocks of K than stages
+  check_stream<E4m3, 16, 1>({.rows = 12, .outputs = 300, .in = 520, .swiglu = false, .bias = true}, {4}, 16);
+  check_stream<E4m3, 64, 1>({.rows = 64, .outputs = 144, .in = 264, .swiglu = true}, {3}, 17);
+  check_stream<Int8, 32, 1>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, {5}, 18);
+}
+
+TEST(HopperEmulated, pairs_of_blocks_share_few_tokens) {
+  COVE_SKIP_COROUTINES();
+  check_stream<Bf16, 16, 2>({.rows = 9, .outputs = 200, .in = 1800, .bias = true}, {1}, 31);
+  check_stream<Bf16, 64, 2>({.rows = 33, .outputs = 403, .in = 264, .out_f32 = true}, {3}, 32);
+  check_stream<Bf16, 128, 2>({.rows = 101, .outputs = 528, .in = 520, .swiglu = true, .bias = true}, {4}, 33);
+  check_stream<E4m3, 128, 2>({.rows = 128, .outputs = 272, .in = 1160, .swiglu = true}, {3}, 34);
+  check_stream<Int8, 32, 2>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, {5}, 35);
+}
+
+TEST(HopperEmulated, a_cluster_adds_the_parts_of_its_tile) {
+  COVE_SKIP_COROUTINES();
+  check_stream<Bf16, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {.cluster_parts = 3}, 41);
+  check_stream<Bf16, 32, 1>({.rows = 31, .outputs = 272, .in = 200, .swiglu = true}, {.cluster_parts = 4}, 42);
+  check_stream<Bf16, 64, 2>({.rows = 60, .outputs = 331, .in = 328, .out_f32 = true}, {.cluster_parts = 2}, 43);
+  check_stream<Bf16, 128, 2>({.rows = 127, .outputs = 272, .in = 1352, .bias = true}, {.cluster_parts = 4}, 44);
+  check_stream<E4m3, 128, 1>({.rows = 65, .outputs = 144, .in = 904, .swiglu = true}, {.cluster_parts = 3}, 45);
+  check_stream<Int8, 32, 2>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true},
+                            {.cluster_parts = 3}, 46);
 }
 
 struct Part {

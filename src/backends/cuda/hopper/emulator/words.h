@@ -80,6 +80,11 @@ inline uint4 load_shared_16(uint32_t address) {
   std::memcpy(&value, machine().shared(machine().self().block, address, 16), 16);
   return value;
 }
+inline uint4 load_shared_16_at(uint32_t address, uint32_t rank) {
+  uint4 value{};
+  std::memcpy(&value, machine().shared(rank, address, 16), 16);
+  return value;
+}
 inline void store_shared_16(uint32_t address, uint4 value) {
   std::memcpy(machine().shared(machine().self().block, address, 16), &value, 16);
 }

@@ -8,19 +8,29 @@
 namespace cove::cuda::hopper {
 namespace {
 
-// What one multiprocessor of an H200 does in a cycle of about 1.7 GHz; from the ceilings of docs/kernels/hopper.md.
-constexpr double kL2Bytes = 32.0;         // read into shared memory, every multiprocessor at once
-constexpr double kMemoryBytesAll = 2500;  // 4.26 TB/s, all multiprocessors together
-constexpr double kTensorShare256 = 0.85;  // of the tensor cores' peak that 64 x 256 wgmma with their waits reach
-constexpr double kTensorShare128 = 0.75;  // 64 x 128 and narrower
-constexpr double kUnitCycles = 2000.0;    // of a tile: filling the ring, epilogue
-constexpr double kLaunchCycles = 4000.0;  // of a kernel: launch, barriers, the first bytes, the end
+// What one multiprocessor of an H200 does in a cycle of about 1.7 GHz; measured, see docs/kernels/hopper.md.
+constexpr double kL2BytesAll = 3430;             // read into shared memory, all multiprocessors together: 5.8 TB/s
+constexpr double kL2BytesMax = 40.0;             // by one of them
+constexpr double kMemoryBytesAll = 2650;         // 4.5 TB/s, all multiprocessors together
+constexpr double kTensorShare256 = 0.85;         // of the tensor cores' peak that 64 x 256 wgmma with their waits reach
+constexpr double kTensorShare128 = 0.75;         // 64 x 128 and narrower
+constexpr double kUnitCycles = 2000.0;           // of a tile: filling the ring, epilogue
+constexpr double kLaunchCycles = 6000.0;         // of a kernel: launch, barriers, the first bytes, the end
+constexpr double kAddBytes = 64.0;               // read by the few blocks that add parts
+constexpr double kShareCycles = 2000.0;          // a part's way through device memory: fences and the count
+constexpr double kClusterCycles = 1500.0;        // through shared memory: two barriers of a cluster
+constexpr double kPeerBytes = 20.0;              // read out of other blocks' shared memory
+constexpr double kPairCycles = 300.0;            // two blocks begin and end together
+constexpr int64_t kMultiprocessorsOfGroup = 16;  // a cluster's blocks lie in one group (GPC)
 constexpr int64_t kSplitMax = 16;
 constexpr int64_t kBlocksOfPartMin = 4;  // blocks of K that a part should have
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t k_blocks_of(const GemmShape& shape) { return divide_up(shape.in * shape.element_bytes, kRowBytes); }
+
+// Bytes a cycle into the shared memory of one of `blocks`.
+double l2_bytes(int64_t blocks) { return std::min(kL2BytesMax, kL2BytesAll / static_cast<double>(blocks)); }
 
 double memory_cycles(const GemmShape& shape) {
   const double weights = static_cast<double>(shape.weight_rows * shape.in * shape.element_bytes);
@@ -31,12 +41,12 @@ double memory_cycles(const GemmShape& shape) {
 struct TileKind {
   int64_t cluster = 1;
   int64_t block_n = 256;
-  int64_t l2_bytes = 0;  // that a block reads for a block of K
+  int64_t bytes = 0;  // that a block reads out of L2 for a block of K
   double tensor_share = 0;
 
-  double block_cycles() const {
+  double block_cycles(int64_t blocks) const {
     const double tensor = static_cast<double>(block_n) * 4 / tensor_share;  // 128 x 256 x 128 bytes: 1 024
-    return std::max(tensor, static_cast<double>(l2_bytes) / kL2Bytes);
+    return std::max(tensor, static_cast<double>(bytes) / l2_bytes(blocks));
   }
   int64_t slot_bytes() const { return kTileRows * block_n * 4; }
 };
@@ -52,13 +62,17 @@ TileKind tile_kind(GemmKernel kernel) {
 
 // Cycles of the busiest cluster: its whole tiles, then its parts of split tiles and what adding parts costs.
 double schedule_cycles(const TileSchedule& s, const TileKind& kind, int64_t clusters) {
-  const double unit = static_cast<double>(s.k_blocks) * kind.block_cycles() + kUnitCycles;
+  const int64_t blocks = clusters * kind.cluster;
+  const double block_cycles = kind.block_cycles(blocks);
+  const double unit = static_cast<double>(s.k_blocks) * block_cycles + kUnitCycles;
   const int64_t whole = divide_up(s.full_tiles, clusters);
   if (s.split == 1) return static_cast<double>(divide_up(s.tiles(), clusters)) * unit;
   const int64_t parts = divide_up(static_cast<int64_t>(s.tiles() - s.full_tiles) * s.split, clusters);
-  const double slot = static_cast<double>(kind.slot_bytes()) / kL2Bytes;
-  const double part = static_cast<double>(divide_up(s.k_blocks, s.split)) * kind.block_cycles() + kUnitCycles + slot;
-  return static_cast<double>(whole) * unit + static_cast<double>(parts) * part + static_cast<double>(s.split) * slot;
+  const auto slot = static_cast<double>(kind.slot_bytes());
+  const double part =
+      static_cast<double>(divide_up(s.k_blocks, s.split)) * block_cycles + kUnitCycles + slot / l2_bytes(blocks);
+  return static_cast<double>(whole) * unit + static_cast<double>(parts) * part +
+         static_cast<double>(s.split) * slot / kAddBytes;
 }
 
 GemmPlan plan_tiles(GemmKernel kernel, const GemmShape& shape, int multiprocessors) {
@@ -97,49 +111,96 @@ GemmPlan plan_tiles(GemmKernel kernel, const GemmShape& shape, int multiprocesso
   return best;
 }
 
-std::optional<GemmPlan> plan_stream(const GemmShape& shape, int multiprocessors) {
-  if (shape.rows > 128) return std::nullopt;
-  GemmPlan plan{.kernel = GemmKernel::kStream};
-  plan.token_tile = 16;
+// A stream of `share` * 128 rows of weights a tile; workers are the caller's to choose.
+GemmPlan stream_of(GemmKernel kernel, const GemmShape& shape, int32_t share) {
+  GemmPlan plan{.kernel = kernel, .token_tile = 16, .share = share};
   while (plan.token_tile < shape.rows) plan.token_tile *= 2;
-  StreamSchedule& s = plan.stream;
-  s.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, kTileRows));
-  s.k_blocks = static_cast<int32_t>(k_blocks_of(shape));
-  s.workers =
-      static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, static_cast<int64_t>(multiprocessors)));
-  const int64_t slot_bytes = int64_t{kTileRows} * plan.token_tile * 4;
-  plan.blocks = s.workers;
-  plan.counters = s.tiles;
-  plan.partial_bytes = 2 * s.workers * slot_bytes;
-  if (plan.counters > kCountersMax || plan.partial_bytes > kPartialBytesMax) return std::nullopt;
-  const double units = static_cast<double>(divide_up(s.units(), s.workers));
-  const double bytes = static_cast<double>(kTileRows + plan.token_tile) * kRowBytes;
-  const double tensor = static_cast<double>(plan.token_tile) * 4 / kTensorShare128;
-  const double parts = static_cast<double>(divide_up(s.workers, s.tiles) + 2);
-  plan.cycles = kLaunchCycles + std::max(units * std::max(tensor, bytes / kL2Bytes), memory_cycles(shape)) +
-                kUnitCycles + parts * static_cast<double>(slot_bytes) / kL2Bytes;
+  plan.stream.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, int64_t{kTileRows} * share));
+  plan.stream.k_blocks = static_cast<int32_t>(k_blocks_of(shape));
   return plan;
+}
+
+// Cycles of the longest stretch with its launch, before parts are added.
+double stretch_cycles(const GemmPlan& plan, const GemmShape& shape) {
+  const double units = static_cast<double>(divide_up(plan.stream.units(), plan.stream.workers));
+  const double bytes = (kTileRows + static_cast<double>(plan.token_tile) / plan.share) * kRowBytes;
+  const double tensor = static_cast<double>(plan.token_tile) * 4 / kTensorShare128;
+  return kLaunchCycles + kUnitCycles + (plan.share > 1 ? kPairCycles : 0.0) +
+         std::max(units * std::max(tensor, bytes / l2_bytes(plan.blocks)), memory_cycles(shape));
+}
+
+double stream_slot_bytes(const GemmPlan& plan) { return static_cast<double>(kTileRows) * plan.token_tile * 4; }
+
+// Stretches cut anywhere, parts through device memory.
+std::optional<GemmPlan> plan_stream(GemmKernel kernel, const GemmShape& shape, int multiprocessors) {
+  const int32_t share = kernel == GemmKernel::kStreamPair ? 2 : 1;
+  GemmPlan plan = stream_of(kernel, shape, share);
+  StreamSchedule& s = plan.stream;
+  s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, multiprocessors / share));
+  plan.blocks = s.workers * share;
+  plan.counters = int64_t{s.tiles} * share;
+  plan.partial_bytes = int64_t{2} * plan.blocks * kTileRows * plan.token_tile * 4;
+  if (plan.counters > kCountersMax || plan.partial_bytes > kPartialBytesMax) return std::nullopt;
+  const double parts = static_cast<double>(divide_up(s.workers, s.tiles) + 1);
+  const double slot = stream_slot_bytes(plan);
+  plan.cycles =
+      stretch_cycles(plan, shape) + kShareCycles + 2 * slot / l2_bytes(plan.blocks) + parts * slot / kAddBytes;
+  return plan;
+}
+
+// A cluster of share * parts blocks for each tile; none when they do not all run at once.
+std::optional<GemmPlan> plan_cluster(const GemmShape& shape, int32_t share, int32_t parts, int multiprocessors) {
+  GemmPlan plan = stream_of(GemmKernel::kStreamSplit, shape, share);
+  const int64_t size = int64_t{share} * parts;
+  const int64_t clusters_max = multiprocessors / kMultiprocessorsOfGroup * (kMultiprocessorsOfGroup / size);
+  if (plan.stream.tiles > clusters_max || plan.stream.k_blocks < parts * kBlocksOfPartMin) return std::nullopt;
+  plan.cluster_parts = parts;
+  plan.stream.workers = plan.stream.tiles * parts;
+  plan.blocks = static_cast<int32_t>(plan.stream.tiles * size);
+  const double slot = stream_slot_bytes(plan);
+  plan.cycles = stretch_cycles(plan, shape) + kClusterCycles + 2 * slot / kPeerBytes / parts;
+  return plan;
+}
+
+std::optional<GemmPlan> plan_split_stream(const GemmShape& shape, int multiprocessors) {
+  std::optional<GemmPlan> best;
+  for (const int32_t share : {1, 2}) {
+    for (int32_t parts = 2; parts <= kClusterPartsMax; ++parts) {
+      const auto plan = plan_cluster(shape, share, parts, multiprocessors);
+      if (plan && (!best || plan->cycles < best->cycles)) best = plan;
+    }
+  }
+  return best;
 }
 
 }  // namespace
 
 std::optional<GemmPlan> plan_gemm_with(GemmKernel kernel, const GemmShape& shape, int multiprocessors) {
   COVE_CHECK(shape.rows >= 1 && shape.weight_rows >= 1 && shape.in >= 1 && multiprocessors >= 2);
-  if (kernel == GemmKernel::kStream) return plan_stream(shape, multiprocessors);
-  return plan_tiles(kernel, shape, multiprocessors);
+  if (!is_stream(kernel)) return plan_tiles(kernel, shape, multiprocessors);
+  if (shape.rows > kTileRows) return std::nullopt;
+  if (kernel == GemmKernel::kStreamSplit) return plan_split_stream(shape, multiprocessors);
+  return plan_stream(kernel, shape, multiprocessors);
+}
+
+std::optional<GemmPlan> plan_stream_gemm(const GemmShape& shape, int multiprocessors) {
+  std::optional<GemmPlan> best;
+  for (const GemmKernel kernel : {GemmKernel::kStream, GemmKernel::kStreamPair, GemmKernel::kStreamSplit}) {
+    const std::optional<GemmPlan> plan = plan_gemm_with(kernel, shape, multiprocessors);
+    if (plan && (!best || plan->cycles < best->cycles)) best = plan;
+  }
+  return best;
 }
 
 GemmPlan plan_gemm(const GemmShape& shape, int multiprocessors) {
-  if (shape.rows <= kTileRows / 2) {  // half of a tile's rows would be empty
-    const std::optional<GemmPlan> stream = plan_stream(shape, multiprocessors);
-    if (stream) return *stream;
-  }
+  const std::optional<GemmPlan> stream = plan_stream_gemm(shape, multiprocessors);
+  if (stream && shape.rows <= kTileRows / 2) return *stream;  // half of a tile's rows would be empty
   GemmPlan best = *plan_gemm_with(GemmKernel::kTilesPair, shape, multiprocessors);
-  for (const GemmKernel kernel : {GemmKernel::kTiles256, GemmKernel::kTiles128, GemmKernel::kStream}) {
-    const std::optional<GemmPlan> plan = plan_gemm_with(kernel, shape, multiprocessors);
-    if (plan && plan->cycles < best.cycles) best = *plan;
+  for (const GemmKernel kernel : {GemmKernel::kTiles256, GemmKernel::kTiles128}) {
+    const GemmPlan plan = *plan_gemm_with(kernel, shape, multiprocessors);
+    if (plan.cycles < best.cycles) best = plan;
   }
-  return best;
+  return stream && stream->cycles < best.cycles ? *stream : best;
 }
 
 }  // namespace cove::cuda::hopper

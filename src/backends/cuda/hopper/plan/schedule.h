@@ -57,9 +57,12 @@ COVE_HOST_DEVICE constexpr TileUnit tile_unit(const TileSchedule& s, int32_t uni
   return u;
 }
 
-// Small batches. The k blocks of all tiles (kTileRows rows of the weights each) in one line, tile by tile; worker w of
-// `workers` takes an equal, contiguous stretch, so that all read the same number of bytes. A tile that several workers
-// touch is summed by whoever finishes last, in the order of the workers.
+// Workers that may share a tile of a small batch by adding in each other's shared memory: blocks of one cluster.
+constexpr int kClusterPartsMax = 4;
+
+// Small batches. The k blocks of all tiles (kTileRows rows of the weights each, or twice as many for pairs of blocks)
+// in one line, tile by tile; worker w of `workers` takes an equal, contiguous stretch, so that all read the same number
+// of bytes. A tile that several workers touch is summed by whoever finishes last, in the order of the workers.
 struct StreamSchedule {
   int32_t tiles = 0;
   int32_t k_blocks = 0;
