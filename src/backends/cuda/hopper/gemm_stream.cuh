@@ -285,7 +285,7 @@ __device__ __forceinline__ void add_parts(const StreamParams& params, StreamMemo
   const StreamRows<Format> rows(params.output, first_feature(stream_unit(params.schedule, begin, begin + 1), own));
   const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
   for (int32_t block = own.worker % parts; block < kTokens / 8; block += parts) {
-    uint4 bits[kClusterPartsMax];
+    uint4 bits[kClusterPartsMax] = {};
     COVE_UNROLL
     for (int32_t part = 0; part < kClusterPartsMax; ++part) {
       if (part < parts) bits[part] = load_shared_16_at(memory.sums(block), part * kShare + own.index);
