@@ -62,7 +62,8 @@ LLAMA3 = {
 }
 
 # name -> model type, its own settings, rope (theta apart), dtype of the files, size of a shard (None: one file). Others may
-# be given for larger models (tools/gpu_oracle.py does): hidden, vocab, context, spread.
+# be given for larger models (tools/gpu_oracle.py does): hidden, vocab, context, spread, sharpness
+# (the spread of what attention scores are made of).
 MODELS = {
     "qwen2_untied": dict(
         type="qwen2", heads=4, kv=2, ffn=96, layers=2, tied=False, theta=1000000.0, rope=PLAIN, shard="200KB"),
@@ -186,7 +187,8 @@ def fill(model_name, model, network):
             elif "embed_tokens" in name or "lm_head" in name:
                 value = 0.3 * scale * noise
             else:
-                value = model.get("spread", SPREAD) * scale * noise
+                sharp = "q_proj" in name or "k_proj" in name
+                value = model.get("sharpness" if sharp else "spread", SPREAD) * scale * noise
             parameter.copy_(value)
 
 
