@@ -30,11 +30,13 @@ const char* name_of(GemmKernel kernel) {
     case GemmKernel::kTiles128: return "tiles128";
     case GemmKernel::kStream: return "stream";
     case GemmKernel::kStreamPair: return "stream2";
+    case GemmKernel::kStreamQuad: return "stream4";
     default: return "split";
   }
 }
-constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair, GemmKernel::kTiles256,   GemmKernel::kTiles128,
-                                   GemmKernel::kStream,    GemmKernel::kStreamPair, GemmKernel::kStreamSplit};
+constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair,  GemmKernel::kTiles256,   GemmKernel::kTiles128,
+                                   GemmKernel::kStream,     GemmKernel::kStreamPair, GemmKernel::kStreamQuad,
+                                   GemmKernel::kStreamSplit};
 constexpr GemmFormat kFormats[] = {GemmFormat::kBF16, GemmFormat::kE4M3, GemmFormat::kInt8};
 
 int64_t element_bytes(GemmFormat format) { return format == GemmFormat::kBF16 ? 2 : 1; }
@@ -309,7 +311,7 @@ void check_gemm(const Options& options) {
 // must still see what that one wrote, and not overwrite what it reads.
 void check_chain(const Options& options) {
   const Case first{GemmFormat::kBF16, 48, 2048, 2048, false, false, false, options.seed + 20};
-  for (const int64_t tokens : {48, 640}) {
+  for (const int64_t tokens : {48, 128, 640}) {
     Case c = first;
     c.tokens = tokens;
     Arrays a(c, 1);
@@ -341,7 +343,33 @@ void check_chain(const Options& options) {
   }
 }
 
+// Clusters that run at the same time, of blocks that fill a multiprocessor: the plan takes 16 multiprocessors a group.
+__global__ void full_block_kernel(int* out) {
+  if (out != nullptr) *out = 1;
+}
+void print_clusters() {
+  constexpr int kBytes = 221 * 1024;
+  REQUIRE_CUDA(cudaFuncSetAttribute(full_block_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
+  std::printf("\nclusters at once, of");
+  for (const unsigned size : {2U, 3U, 4U, 6U, 8U}) {
+    cudaLaunchAttribute attribute{};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {size, 1, 1};
+    cudaLaunchConfig_t config{};
+    config.gridDim = dim3(size * 66);
+    config.blockDim = dim3(384);
+    config.dynamicSmemBytes = kBytes;
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    int clusters = 0;
+    REQUIRE_CUDA(cudaOccupancyMaxActiveClusters(&clusters, full_block_kernel, &config));
+    std::printf(" %u blocks: %d", size, clusters);
+  }
+  std::printf("\n");
+}
+
 void measure_gemm(const Options& options) {
+  print_clusters();
   std::printf("\n* = the plan's choice; share = of the larger of operations / peak and bytes / bandwidth\n");
   std::printf("  %-5s %-9s %6s %7s %6s %-6s %9s %9s %8s %7s %7s\n", "type", "kernel", "tokens", "outputs", "in", "",
               "predict us", "us", "TFLOP/s", "GB/s", "share");

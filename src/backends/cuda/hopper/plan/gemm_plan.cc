@@ -125,18 +125,25 @@ double stretch_cycles(const GemmPlan& plan, const GemmShape& shape) {
   const double units = static_cast<double>(divide_up(plan.stream.units(), plan.stream.workers));
   const double bytes = (kTileRows + static_cast<double>(plan.token_tile) / plan.share) * kRowBytes;
   const double tensor = static_cast<double>(plan.token_tile) * 4 / kTensorShare128;
-  return kLaunchCycles + kUnitCycles + (plan.share > 1 ? kPairCycles : 0.0) +
+  return kLaunchCycles + kUnitCycles + kPairCycles * (plan.share - 1) +
          std::max(units * std::max(tensor, bytes / l2_bytes(plan.blocks)), memory_cycles(shape));
+}
+
+// Clusters of `blocks` blocks that surely run together.
+int64_t clusters_at_once(int64_t blocks, int multiprocessors) {
+  return multiprocessors / kMultiprocessorsOfGroup * (kMultiprocessorsOfGroup / blocks);
 }
 
 double stream_slot_bytes(const GemmPlan& plan) { return static_cast<double>(kTileRows) * plan.token_tile * 4; }
 
 // Stretches cut anywhere, parts through device memory.
 std::optional<GemmPlan> plan_stream(GemmKernel kernel, const GemmShape& shape, int multiprocessors) {
-  const int32_t share = kernel == GemmKernel::kStreamPair ? 2 : 1;
+  const int32_t share = kernel == GemmKernel::kStreamQuad ? 4 : kernel == GemmKernel::kStreamPair ? 2 : 1;
+  const int64_t workers_max = share > 2 ? clusters_at_once(share, multiprocessors) : multiprocessors / share;
   GemmPlan plan = stream_of(kernel, shape, share);
+  if (workers_max == 0 || plan.token_tile < (share > 2 ? 64 : 16)) return std::nullopt;
   StreamSchedule& s = plan.stream;
-  s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, multiprocessors / share));
+  s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, workers_max));
   plan.blocks = s.workers * share;
   plan.counters = int64_t{s.tiles} * share;
   plan.partial_bytes = int64_t{2} * plan.blocks * kTileRows * plan.token_tile * 4;
@@ -152,8 +159,8 @@ std::optional<GemmPlan> plan_stream(GemmKernel kernel, const GemmShape& shape, i
 std::optional<GemmPlan> plan_cluster(const GemmShape& shape, int32_t share, int32_t parts, int multiprocessors) {
   GemmPlan plan = stream_of(GemmKernel::kStreamSplit, shape, share);
   const int64_t size = int64_t{share} * parts;
-  const int64_t clusters_max = multiprocessors / kMultiprocessorsOfGroup * (kMultiprocessorsOfGroup / size);
-  if (plan.stream.tiles > clusters_max || plan.stream.k_blocks < parts * kBlocksOfPartMin) return std::nullopt;
+  if (plan.stream.tiles > clusters_at_once(size, multiprocessors) || plan.stream.k_blocks < parts * kBlocksOfPartMin)
+    return std::nullopt;
   plan.cluster_parts = parts;
   plan.stream.workers = plan.stream.tiles * parts;
   plan.blocks = static_cast<int32_t>(plan.stream.tiles * size);
@@ -185,7 +192,8 @@ std::optional<GemmPlan> plan_gemm_with(GemmKernel kernel, const GemmShape& shape
 
 std::optional<GemmPlan> plan_stream_gemm(const GemmShape& shape, int multiprocessors) {
   std::optional<GemmPlan> best;
-  for (const GemmKernel kernel : {GemmKernel::kStream, GemmKernel::kStreamPair, GemmKernel::kStreamSplit}) {
+  for (const GemmKernel kernel :
+       {GemmKernel::kStream, GemmKernel::kStreamPair, GemmKernel::kStreamQuad, GemmKernel::kStreamSplit}) {
     const std::optional<GemmPlan> plan = plan_gemm_with(kernel, shape, multiprocessors);
     if (plan && (!best || plan->cycles < best->cycles)) best = plan;
   }
