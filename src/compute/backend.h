@@ -136,6 +136,7 @@ struct LinearArgs {
 };
 
 // For each token: optional RMS norm of every head of q and k, rotation of q and k, k and v into the cache, q in place.
+// attention() of the same qkv may follow in the step and do both at once: after it the content of qkv is unspecified.
 struct RopeKvArgs {
   TensorView qkv{};  // [T, (heads + 2 kv_heads) * head_dim]: q | k | v; the q part is overwritten with the rotated q
   int64_t heads = 0;
@@ -154,7 +155,7 @@ struct RopeKvArgs {
 
 // Causal attention of each sequence's new tokens over its pages. Softmax in f32, scale 1/sqrt(head_dim).
 struct AttentionArgs {
-  TensorView qkv{};  // as RopeKv left it; the q part is read
+  TensorView qkv{};  // as RopeKv left it; the q part is read; unspecified afterwards
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;

@@ -99,17 +99,22 @@ class Loader {
     return weight;
   }
 
-  Result<LayerWeights> layer(size_t index) const;
-  Result<DecoderWeights> all() const;
+  Result<LayerWeights> layer(size_t index);
+  Result<DecoderWeights> all();
 
  private:
-  Status load_rope(const LayerSpec& layer, LayerWeights& weights) const;
+  Status load_rope(const LayerSpec& layer, LayerWeights& weights);
   void release(const LinearSpec& spec) const;
 
   const ModelSpec& spec_;
   const TensorLookup& tensors_;
   Backend& backend_;
   const TensorRelease& release_;
+  struct LoadedRope {
+    std::vector<float> inv_freq;
+    std::shared_ptr<const DeviceBuffer> buffer;
+  };
+  std::vector<LoadedRope> ropes_;
 };
 
 RopeTableArgs rope_args(const RopeSpec& rope, int64_t dim) {
@@ -136,14 +141,20 @@ void Loader::release(const LinearSpec& spec) const {
   }
 }
 
-Status Loader::load_rope(const LayerSpec& layer, LayerWeights& weights) const {
-  const RopeTable table = make_rope_table(rope_args(layer.rope, layer.head_dim));
-  TRY_ASSIGN(weights.inv_freq, backend_.load_vector(table.inv_freq));
+// One buffer for all layers of equal frequencies: backends compute the angles of a step once per buffer.
+Status Loader::load_rope(const LayerSpec& layer, LayerWeights& weights) {
+  RopeTable table = make_rope_table(rope_args(layer.rope, layer.head_dim));
   weights.rope_scale = table.scale;
+  for (const LoadedRope& loaded : ropes_) {
+    if (loaded.inv_freq == table.inv_freq) weights.inv_freq = loaded.buffer;
+  }
+  if (weights.inv_freq != nullptr) return {};
+  TRY_ASSIGN(weights.inv_freq, backend_.load_vector(table.inv_freq));
+  ropes_.push_back({.inv_freq = std::move(table.inv_freq), .buffer = weights.inv_freq});
   return {};
 }
 
-Result<LayerWeights> Loader::layer(size_t index) const {
+Result<LayerWeights> Loader::layer(size_t index) {
   const LayerSpec& layer = spec_.layers[index];
   const std::string prefix = layer_prefix(index);
   const LayerLinears linears = linears_of(spec_, index);
@@ -162,7 +173,7 @@ Result<LayerWeights> Loader::layer(size_t index) const {
   return weights;
 }
 
-Result<DecoderWeights> Loader::all() const {
+Result<DecoderWeights> Loader::all() {
   DecoderWeights weights;
   TRY_ASSIGN(const TensorView embedding, find_tensor(tensors_, "embed.weight", {spec_.vocab, spec_.hidden}));
   TRY_ASSIGN(weights.embedding, backend_.load_row_table(embedding));

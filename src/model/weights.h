@@ -26,7 +26,7 @@ struct LayerWeights {
   std::unique_ptr<LinearWeight> qkv;
   ConstantVector q_norm;  // [head_dim], or null
   ConstantVector k_norm;
-  ConstantVector inv_freq;  // [head_dim / 2]
+  std::shared_ptr<const DeviceBuffer> inv_freq;  // [head_dim / 2]; layers with equal ones share it
   float rope_scale = 1.0F;
   std::unique_ptr<LinearWeight> output;
   ConstantVector ffn_norm;  // [hidden]

@@ -84,11 +84,8 @@ class SequenceBook {
 class AttentionRig {
  public:
   AttentionRig(std::unique_ptr<Backend> backend, const AttentionCase& c) : case_(c), rig_(std::move(backend)) {
-    Result<std::unique_ptr<KvCache>> cache = rig_.backend().make_kv_cache(
-        {.layers = 2, .kv_heads = c.kv_heads, .head_dim = c.head_dim, .page_tokens = c.page_tokens, .dtype = c.cache},
-        SequenceBook::kPages);
-    COVE_CHECK_MSG(cache.has_value(), cache.has_value() ? "" : cache.error().message);
-    cache_ = std::move(*cache);
+    cache_ = make_cache();
+    unread_cache_ = make_cache();
     std::vector<float> inv_freq(static_cast<size_t>(c.head_dim / 2));
     for (size_t i = 0; i < inv_freq.size(); ++i) {
       inv_freq[i] = std::pow(10000.0F, -2.0F * static_cast<float>(i) / static_cast<float>(c.head_dim));
@@ -109,18 +106,11 @@ class AttentionRig {
     const TensorView out = rig_.make(tokens, case_.heads * case_.head_dim);
     Backend& backend = rig_.backend();
     backend.begin_step(step);
-    backend.rope_kv({.qkv = qkv,
-                     .heads = case_.heads,
-                     .kv_heads = case_.kv_heads,
-                     .head_dim = case_.head_dim,
-                     .q_norm = case_.qk_norm ? q_norm_.get() : nullptr,
-                     .k_norm = case_.qk_norm ? k_norm_.get() : nullptr,
-                     .inv_freq = inv_freq_.get(),
-                     .rope_scale = 1.1F,
-                     .interleaved = case_.interleaved,
-                     .step = &step,
-                     .cache = cache_.get(),
-                     .layer = layer});
+    rope_kv(step, qkv, *cache_, layer);
+    if (apart_) {
+      COVE_CHECK(backend.end_step().has_value());
+      backend.begin_step(step);
+    }
     backend.attention({.qkv = qkv,
                        .heads = case_.heads,
                        .kv_heads = case_.kv_heads,
@@ -131,22 +121,62 @@ class AttentionRig {
                        .layer = layer,
                        .out = out});
     COVE_CHECK(backend.end_step().has_value());
-    Output output = {.queries = {}, .attention = rig_.download(out)};
-    const std::vector<float> rotated = rig_.download(qkv);
-    for (int64_t t = 0; t < tokens; ++t) {
-      const auto row = rotated.begin() + t * case_.width();
-      output.queries.insert(output.queries.end(), row, row + case_.heads * case_.head_dim);
-    }
-    return output;
+    return {.queries = rotated(step, qkv_values, layer), .attention = rig_.download(out)};
   }
+
+  // From now on rope_kv and attention are steps of their own, which no backend can do at once.
+  void set_apart() { apart_ = true; }
 
   Rig& rig() { return rig_; }
   KvCache& cache() { return *cache_; }
 
  private:
+  std::unique_ptr<KvCache> make_cache() {
+    Result<std::unique_ptr<KvCache>> cache = rig_.backend().make_kv_cache({.layers = 2,
+                                                                           .kv_heads = case_.kv_heads,
+                                                                           .head_dim = case_.head_dim,
+                                                                           .page_tokens = case_.page_tokens,
+                                                                           .dtype = case_.cache},
+                                                                          SequenceBook::kPages);
+    COVE_CHECK_MSG(cache.has_value(), cache.has_value() ? "" : cache.error().message);
+    return std::move(*cache);
+  }
+
+  void rope_kv(const StepBatch& step, const TensorView& qkv, KvCache& cache, int64_t layer) {
+    rig_.backend().rope_kv({.qkv = qkv,
+                            .heads = case_.heads,
+                            .kv_heads = case_.kv_heads,
+                            .head_dim = case_.head_dim,
+                            .q_norm = case_.qk_norm ? q_norm_.get() : nullptr,
+                            .k_norm = case_.qk_norm ? k_norm_.get() : nullptr,
+                            .inv_freq = inv_freq_.get(),
+                            .rope_scale = 1.1F,
+                            .interleaved = case_.interleaved,
+                            .step = &step,
+                            .cache = &cache,
+                            .layer = layer});
+  }
+
+  // The queries after a step of rope alone: attention leaves them unspecified.
+  std::vector<float> rotated(const StepBatch& step, std::span<const float> qkv_values, int64_t layer) {
+    const TensorView qkv = rig_.upload(step.token_count(), case_.width(), qkv_values);
+    rig_.backend().begin_step(step);
+    rope_kv(step, qkv, *unread_cache_, layer);
+    COVE_CHECK(rig_.backend().end_step().has_value());
+    const std::vector<float> values = rig_.download(qkv);
+    std::vector<float> queries;
+    for (int64_t t = 0; t < step.token_count(); ++t) {
+      const auto row = values.begin() + t * case_.width();
+      queries.insert(queries.end(), row, row + case_.heads * case_.head_dim);
+    }
+    return queries;
+  }
+
   AttentionCase case_;
+  bool apart_ = false;
   Rig rig_;
   std::unique_ptr<KvCache> cache_;
+  std::unique_ptr<KvCache> unread_cache_;  // as cache_
   ConstantVector inv_freq_, q_norm_, k_norm_;
 };
 

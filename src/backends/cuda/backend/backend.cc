@@ -1,6 +1,7 @@
 #include "backends/cuda/backend/backend.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -78,11 +79,20 @@ class CudaBackend final : public Backend {
     AttentionPlan plan;
     const AttentionTile* tiles = nullptr;  // device
     DecodePlan decode;
-    const AttentionTile* decode_tiles = nullptr;  // device
+    const DecodeTile* decode_tiles = nullptr;  // device
     int64_t prefill_count = 0;
     const AttentionTile* prefill = nullptr;  // device
   };
+  // {cos, sin} of a step's positions, for all layers of the same frequencies.
+  struct Turns {
+    const float* inv_freq = nullptr;
+    float rope_scale = 1.0F;
+    std::unique_ptr<CudaBuffer> values;
+    bool in_step = false;  // computed by the step under way
+  };
   const PlannedAttention& plan_for(const AttentionArgs& args);
+  const float* turns_for(const RopeKvArgs& args);
+  void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
   Status draw_on_host();
   Status take_attention_workspace();
   bool is_decoding() const;
@@ -109,6 +119,7 @@ class CudaBackend final : public Backend {
   const SequenceSlice* sequences_ = nullptr;
   const int32_t* page_table_ = nullptr;
   std::vector<PlannedAttention> planned_;
+  std::vector<Turns> turns_;
   std::vector<Work> list_;
   SampleArgs sampling_;
   std::vector<SampleRow> sample_rows_;
@@ -226,11 +237,12 @@ void CudaBackend::begin_step(const StepBatch& step) {
   step_ = &step;
   list_.clear();
   planned_.clear();
+  for (Turns& turns : turns_) turns.in_step = false;
   sampling_ = {};
   // Tokens, positions, slots, gathered rows twice, sampling; slices and tiles (as many as tokens at most, twice).
   const size_t tokens = step.tokens.size();
   const size_t spare = size_t{1} << 20;  // operations that come without a batch, in tests
-  const size_t bytes = tokens * (8 * sizeof(int32_t) + 3 * sizeof(AttentionTile)) +
+  const size_t bytes = tokens * (8 * sizeof(int32_t) + 2 * sizeof(AttentionTile) + sizeof(DecodeTile)) +
                        step.sequences.size() * sizeof(SequenceSlice) +
                        step.logit_rows.size() * (sizeof(SampleRow) + 8) + spare;
   const Result<bool> moved = arrays_.begin(bytes, step.page_table.size_bytes());
@@ -290,6 +302,39 @@ void CudaBackend::linear(const LinearArgs& args) {
   list_.emplace_back(work);
 }
 
+// The table of the step's angles, made where the list is now unless it has been made already. Null: no memory.
+const float* CudaBackend::turns_for(const RopeKvArgs& args) {
+  const float* inv_freq = vector_data(args.inv_freq, args.head_dim / 2);
+  auto turns = std::find_if(turns_.begin(), turns_.end(), [&](const Turns& known) {
+    return known.inv_freq == inv_freq && known.rope_scale == args.rope_scale;
+  });
+  if (turns == turns_.end())
+    turns = turns_.insert(turns, {.inv_freq = inv_freq, .rope_scale = args.rope_scale, .values = nullptr});
+  const auto bytes = static_cast<size_t>(step_->token_count() * args.head_dim) * sizeof(float);
+  if (turns->values == nullptr || turns->values->bytes() < bytes) {
+    // No step is running. Recorded ones name the old memory.
+    graphs_.clear();
+    turns->values = nullptr;
+    Result<std::unique_ptr<CudaBuffer>> grown = CudaBuffer::make(*device_, std::bit_ceil(bytes));
+    if (!grown) {
+      step_status_ = Status(grown.error());
+      return nullptr;
+    }
+    turns->values = std::move(*grown);
+  }
+  auto* out = static_cast<float*>(turns->values->data());
+  if (!turns->in_step) {
+    list_.emplace_back(TurnsLaunch{.inv_freq = inv_freq,
+                                   .half = args.head_dim / 2,
+                                   .rope_scale = args.rope_scale,
+                                   .positions = positions_,
+                                   .tokens = step_->token_count(),
+                                   .out = out});
+    turns->in_step = true;
+  }
+  return out;
+}
+
 void CudaBackend::rope_kv(const RopeKvArgs& args) {
   if (!step_status_) return;
   const auto& cache = static_cast<const CudaKvCache&>(*args.cache);
@@ -297,6 +342,8 @@ void CudaBackend::rope_kv(const RopeKvArgs& args) {
   COVE_CHECK(cache.layout.kv_heads == args.kv_heads && cache.layout.head_dim == args.head_dim);
   COVE_CHECK(args.qkv.shape == (Shape{step_->token_count(), (args.heads + 2 * args.kv_heads) * args.head_dim}));
   for (const int32_t slot : step_->slots) COVE_CHECK(slot >= 0 && slot < cache.pages * cache.layout.page_tokens);
+  const float* turns = turns_for(args);
+  if (turns == nullptr) return;
   list_.emplace_back(RopeKvLaunch{.qkv = args.qkv.data,
                                   .tokens = step_->token_count(),
                                   .heads = args.heads,
@@ -304,10 +351,8 @@ void CudaBackend::rope_kv(const RopeKvArgs& args) {
                                   .q_norm = vector_data(args.q_norm, args.head_dim),
                                   .k_norm = vector_data(args.k_norm, args.head_dim),
                                   .norm_eps = args.norm_eps,
-                                  .inv_freq = vector_data(args.inv_freq, args.head_dim / 2),
-                                  .rope_scale = args.rope_scale,
+                                  .turns = turns,
                                   .interleaved = args.interleaved,
-                                  .positions = positions_,
                                   .slots = slots_});
 }
 
@@ -337,7 +382,8 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
   planned.kv_heads = args.kv_heads;
   planned.head_dim = args.head_dim;
   planned.tiles = arrays_.add(std::span<const AttentionTile>(work.plan.tiles));
-  planned.decode_tiles = arrays_.add(std::span<const AttentionTile>(work.decode.tiles));
+  for (DecodeTile& tile : work.decode.tiles) tile.slot = step_->slots[static_cast<size_t>(tile.token)];
+  planned.decode_tiles = arrays_.add(std::span<const DecodeTile>(work.decode.tiles));
   planned.decode = std::move(work.decode);
   planned.prefill = arrays_.add(std::span<const AttentionTile>(work.prefill));
   planned.prefill_count = std::ssize(work.prefill);
@@ -346,6 +392,30 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
   COVE_CHECK(planned.decode.splits == 1 || std::ssize(planned.decode.tiles) * args.kv_heads <= kCountersMax);
   planned_.push_back(std::move(planned));
   return planned_.back();
+}
+
+// Sequences that add one token. Where the whole step is that and rope_kv came right before, both as one kernel.
+void CudaBackend::decode_attention(const AttentionArgs& args, const PlannedAttention& planned) {
+  DecodeAttentionLaunch launch{.qkv = args.qkv.data,
+                               .heads = args.heads,
+                               .cache = static_cast<const CudaKvCache&>(*args.cache).layer(args.layer),
+                               .scale = args.scale,
+                               .page_table = page_table_,
+                               .tiles = planned.decode_tiles,
+                               .tile_count = std::ssize(planned.decode.tiles),
+                               .split_keys = planned.decode.split_keys,
+                               .splits = planned.decode.splits,
+                               .partials = static_cast<float*>(partials_->data()),
+                               .counters = static_cast<unsigned*>(counters_->data()),
+                               .out = args.out.data};
+  const auto* rope = list_.empty() ? nullptr : std::get_if<RopeKvLaunch>(&list_.back());
+  if (rope != nullptr && rope->qkv == launch.qkv && rope->heads == launch.heads && rope->cache == launch.cache &&
+      rope->tokens == launch.tile_count && rope->q_norm == nullptr && rope->k_norm == nullptr && !rope->interleaved &&
+      decode_rotates(args.head_dim)) {
+    launch.turns = rope->turns;
+    list_.pop_back();
+  }
+  list_.emplace_back(launch);
 }
 
 void CudaBackend::attention(const AttentionArgs& args) {
@@ -373,28 +443,21 @@ void CudaBackend::attention(const AttentionArgs& args) {
                                            .out = args.out.data,
                                            .multiprocessors = device_->facts().multiprocessors});
   }
-  AttentionLaunch launch{.qkv = args.qkv.data,
-                         .heads = args.heads,
-                         .cache = layer,
-                         .scale = args.scale,
-                         .sequences = sequences_,
-                         .page_table = page_table_,
-                         .tiles = planned.decode_tiles,
-                         .tile_count = std::ssize(planned.decode.tiles),
-                         .warps = 1,
-                         .splits = planned.decode.splits,
-                         .partials = static_cast<float*>(partials_->data()),
-                         .counters = static_cast<unsigned*>(counters_->data()),
-                         .out = args.out.data};
-  if (launch.tile_count > 0) {
-    list_.emplace_back(DecodeAttentionLaunch{.attention = launch, .split_keys = planned.decode.split_keys});
-  }
+  if (!planned.decode.tiles.empty()) decode_attention(args, planned);
   if (planned.plan.tiles.empty()) return;
-  launch.tiles = planned.tiles;
-  launch.tile_count = std::ssize(planned.plan.tiles);
-  launch.warps = planned.plan.warps;
-  launch.splits = planned.plan.splits;
-  list_.emplace_back(launch);
+  list_.emplace_back(AttentionLaunch{.qkv = args.qkv.data,
+                                     .heads = args.heads,
+                                     .cache = layer,
+                                     .scale = args.scale,
+                                     .sequences = sequences_,
+                                     .page_table = page_table_,
+                                     .tiles = planned.tiles,
+                                     .tile_count = std::ssize(planned.plan.tiles),
+                                     .warps = planned.plan.warps,
+                                     .splits = planned.plan.splits,
+                                     .partials = static_cast<float*>(partials_->data()),
+                                     .counters = static_cast<unsigned*>(counters_->data()),
+                                     .out = args.out.data});
 }
 
 void CudaBackend::gather_rows(const GatherRowsArgs& args) {

@@ -31,6 +31,7 @@ struct Runner {
   const char* operator()(const EmbedLaunch& args) const { return launch_embed(args, stream); }
   const char* operator()(const RmsNormLaunch& args) const { return launch_rms_norm(args, stream); }
   const char* operator()(const LinearWork& args) const { return run_linear(args, stream); }
+  const char* operator()(const TurnsLaunch& args) const { return launch_turns(args, stream); }
   const char* operator()(const RopeKvLaunch& args) const { return launch_rope_kv(args, stream); }
   const char* operator()(const AttentionLaunch& args) const { return launch_attention(args, stream); }
   const char* operator()(const DecodeAttentionLaunch& args) const { return launch_decode_attention(args, stream); }

@@ -26,8 +26,8 @@ struct LinearWork {
   bool operator==(const LinearWork&) const = default;
 };
 
-using Work = std::variant<EmbedLaunch, RmsNormLaunch, LinearWork, RopeKvLaunch, AttentionLaunch, DecodeAttentionLaunch,
-                          hopper::PrefillArgs, GatherLaunch, SampleLaunch>;
+using Work = std::variant<EmbedLaunch, RmsNormLaunch, LinearWork, TurnsLaunch, RopeKvLaunch, AttentionLaunch,
+                          DecodeAttentionLaunch, hopper::PrefillArgs, GatherLaunch, SampleLaunch>;
 
 // Null, or the error's text.
 const char* run_work(const Work& work, void* stream);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "backends/cuda/backend/backend.h"
+#include "backends/cuda/backend/buffers.h"
 #include "backends/cuda/backend/step_work.h"
 #include "backends/cuda/emulator/block.h"
 #include "backends/cuda/emulator/emulated_device.h"
@@ -111,6 +112,55 @@ TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decodi
     const auto tail = std::span(want).last(last.size());
     EXPECT_TRUE(std::equal(last.begin(), last.end(), tail.begin()));
   }
+}
+
+std::vector<std::byte> cached_bytes(AttentionRig& rig) {
+  const CudaBuffer& values = *static_cast<CudaKvCache&>(rig.cache()).values;
+  std::vector<std::byte> bytes(values.bytes());
+  const TensorView view = {
+      .data = values.data(), .dtype = DType::kBF16, .shape = {static_cast<int64_t>(values.bytes() / 2)}};
+  COVE_CHECK(rig.rig().backend().read_back(view, bytes).has_value());
+  return bytes;
+}
+
+// Sequences of many lengths, alone (and then split) and together. The cache begins as NaNs.
+void check_rotating_attention(const AttentionCase& c) {
+  SCOPED_TRACE(c.name());
+  AttentionRig reference(make_reference_backend(), c);
+  AttentionRig together(make({}), c);
+  AttentionRig apart(make({}), c);
+  apart.set_apart();
+  SequenceBook book(c.page_tokens);
+  uint32_t seed = 90;
+  for (const std::vector<conformance::StepPart>& parts :
+       std::vector<std::vector<conformance::StepPart>>{{{0, 298}, {1, 33}, {2, 15}, {3, 16}, {4, 64}},
+                                                       {{0, 1}},
+                                                       {{4, 1}, {0, 1}},
+                                                       {{0, 1}, {5, 1}, {2, 1}, {1, 1}},
+                                                       {{4, 1}, {3, 1}, {2, 1}, {1, 1}, {0, 1}, {5, 1}},
+                                                       {{1, 1}, {2, 3}, {0, 1}},  // a prompt's chunk keeps them apart
+                                                       {{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}}}) {
+    const StepBatch step = book.next(parts);
+    const std::vector<float> qkv = random_values(step.token_count() * c.width(), seed++);
+    const auto want = reference.run(step, qkv, 1).attention;
+    const auto got = together.run(step, qkv, 1).attention;
+    ASSERT_LT(conformance::row_error(got, want, c.head_dim), 5 * 0x1p-8) << "step of seed " << seed;
+    ASSERT_EQ(got, apart.run(step, qkv, 1).attention) << "step of seed " << seed;
+    ASSERT_EQ(cached_bytes(together), cached_bytes(apart)) << "step of seed " << seed;
+  }
+}
+
+TEST(EmulatedCuda, attention_that_rotates_equals_rope_and_attention_one_after_the_other) {
+  check_rotating_attention({.heads = 1, .kv_heads = 1, .head_dim = 128, .cache = DType::kBF16});
+  check_rotating_attention({.heads = 8, .kv_heads = 2, .head_dim = 64, .cache = DType::kBF16});
+  check_rotating_attention({.heads = 16, .kv_heads = 1, .head_dim = 64, .cache = DType::kBF16});
+  check_rotating_attention({.heads = 7, .kv_heads = 1, .head_dim = 128, .cache = DType::kBF16, .page_tokens = 48});
+}
+
+TEST(EmulatedCuda, rope_stays_a_kernel_of_its_own_where_attention_cannot_do_it) {
+  check_rotating_attention({.head_dim = 80, .cache = DType::kBF16});
+  check_rotating_attention({.head_dim = 64, .cache = DType::kBF16, .qk_norm = true});
+  check_rotating_attention({.head_dim = 64, .cache = DType::kBF16, .interleaved = true});
 }
 
 TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws) { check_every_combination(*emulated::make_device()); }

@@ -1,14 +1,15 @@
-// softmax(q k^T scale) v over a paged cache, for sequences that add one token.
+// softmax(q k^T scale) v over a paged cache, for sequences that add one token; with `turns`, also what rope_kv does.
 //
-// 1 as in attention.cu, with one token a tile          2 shapes: attention.h, rows.h (LayerCache)
-// 3 head_dim a multiple of 8; padded with zeros to 64 or 128 in registers and shared memory; a bf16 cache, pages of a
-// multiple of 16 positions
-// 4 a block has one tile, one key head and one split of its positions; all heads of the group are rows of one matrix
-// operand. Its four warps take 16 positions at a time in turn, each with a ring and a softmax of its own, and meet once
-// 5 bytes of keys and values bind: 4 head_dim a position and key head in bf16
-// 6 scores and sums in f32, weights in bf16 for the product with the values
-// 7 own, after Flash-Decoding. What was cached in earlier steps is asked for before the kernels before this one have
-// ended; how a sequence is split depends on the batch, so that this kernel is not for engine.reproducible
+// 1 as in attention.cu, with one token a sequence      2 shapes: attention.h, rows.h (LayerCache)
+// 3 head_dim a multiple of 8; padded with zeros to 64 or 128 in registers and shared memory (with turns: 64 or 128
+// itself); a bf16 cache, pages of a multiple of 16 positions
+// 4 a block has one sequence, one key head and one split of its positions; all heads of the group are rows of one
+// matrix operand. Its warps take 16 positions at a time in turn, each with a ring and a softmax of its own, and meet
+// once 5 bytes of keys and values bind: 4 head_dim a position and key head in bf16 6 scores and sums in f32, weights in
+// bf16 for the product with the values; rotated queries and keys rounded to bf16 7 own, after Flash-Decoding. What was
+// cached in earlier steps is asked for before the kernels before this one have ended; the new position comes last, by
+// way of shared memory. How a sequence is split depends on the batch, so that this kernel is not for
+// engine.reproducible
 #include "backends/cuda/kernels/attention.h"
 #include "backends/cuda/kernels/attention_parts.h"
 #include "backends/cuda/kernels/language.h"
@@ -21,42 +22,75 @@ using namespace dev;
 constexpr auto kKeys = static_cast<int>(kDecodeStepKeys);  // of a warp's step
 constexpr int kStages = 3;
 constexpr int kWarps = 4;
-// [warp] values [rows][kDim], then {largest, total} of each row; in the memory of the rings.
+constexpr int kBlocks = 2;  // of a multiprocessor
+
+// The new token's rows: queries of the group's heads, then from kDecodeRowsMax on its key and its value.
+template <int kDim>
+struct Fresh {
+  uint16_t rows[kDecodeRowsMax + 2][kDim + 8];  // eight rows fall on different banks
+};
+// Of one warp, in the memory of the rings.
 template <int kDim>
 struct WarpResult {
-  float values[kDecodeRowsMax][kDim];
-  float facts[kDecodeRowsMax][2];
+  float values[kDecodeRowsMax][kDim + 8];
+  float facts[kDecodeRowsMax][2];  // largest score, sum of weights
 };
 
-// A warp's share of the positions [begin, end): kKeys at a time, every kWarps-th.
+template <int kDim>
+struct Results {
+  WarpResult<kDim> warps[kWarps];
+  unsigned is_last;
+};
+
+template <int kDim>
+struct Memory {
+  union {
+    Stage<kDim, kKeys> rings[kWarps][kStages];
+    Results<kDim> results;
+  };
+  Fresh<kDim> fresh;
+};
+
+// What a block computes. 32 bits throughout: 64-bit divisions are long in instructions, and what a block runs once
+// costs as many reads of them.
+struct Unit {
+  DecodeTile tile;
+  int32_t kv_head;
+  int32_t group;
+  int32_t begin;  // positions of the split
+  int32_t end;
+};
+
+// A warp's share of the split: kKeys positions at a time, every kWarps-th.
 struct Share {
   int32_t begin;
-  int32_t end;
   int32_t steps;
 
-  __device__ __forceinline__ Share(int32_t split_begin, int32_t split_end)
-      : begin(split_begin + static_cast<int32_t>(threadIdx.x / 32) * kKeys), end(split_end), steps(0) {
-    if (begin < end) steps = (end - begin + kWarps * kKeys - 1) / (kWarps * kKeys);
+  __device__ __forceinline__ explicit Share(const Unit& u)
+      : begin(u.begin + static_cast<int32_t>(threadIdx.x / 32) * kKeys), steps(0) {
+    if (begin < u.end) steps = (u.end - begin + kWarps * kKeys - 1) / (kWarps * kKeys);
   }
   __device__ __forceinline__ int32_t position(int32_t step) const { return begin + step * kWarps * kKeys; }
 };
 
 // Page of step first + lane, of the 32 steps that come next; any behind the share's end.
-__device__ __forceinline__ int32_t load_pages(const AttentionLaunch& a, const Scope& s, const Share& share,
+__device__ __forceinline__ int32_t load_pages(const DecodeAttentionLaunch& a, const Unit& u, const Share& share,
                                               int32_t first) {
   const int32_t step = first + lane();
   const int32_t position = share.position(step < share.steps ? step : 0);
-  return a.page_table[s.slice.page_begin + position / static_cast<int32_t>(a.cache.page_tokens)];
+  return a.page_table[u.tile.page_begin + position / static_cast<int32_t>(a.cache.page_tokens)];
 }
 
-// A step is inside one page. Positions behind the share's end are not read: they may be garbage.
+// A step is inside one page. Of the sequence's last position, which this step of the model writes, and of what lies
+// behind, zeros: that may be garbage.
 template <int kDim>
-__device__ __forceinline__ void load_step(const AttentionLaunch& a, const Scope& s, int32_t position, int32_t left,
-                                          int32_t page, Stage<kDim, kKeys>& stage) {
+__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const Unit& u, int32_t position, int32_t page,
+                                          Stage<kDim, kKeys>& stage) {
   constexpr int kOctets = kDim / 8;
   const auto dim = static_cast<int32_t>(a.cache.head_dim);
   const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
-  const int64_t row = (page * a.cache.kv_heads + s.kv_head) * page_tokens + position % page_tokens;
+  const int64_t row = (page * a.cache.kv_heads + u.kv_head) * page_tokens + position % page_tokens;
+  const int32_t cached = (u.end < u.tile.kv_length ? u.end : u.tile.kv_length - 1) - position;
   const int column = lane() % kOctets * 8;
   int key = lane() / kOctets;
   int64_t at = (row + key) * dim + column;
@@ -64,22 +98,105 @@ __device__ __forceinline__ void load_step(const AttentionLaunch& a, const Scope&
   const auto* values = static_cast<const uint16_t*>(a.cache.values);
 #pragma unroll 2
   for (; key < kKeys; key += 32 / kOctets, at += 32 / kOctets * dim) {
-    const bool there = key < left && column < dim;
+    const bool there = key < cached && column < dim;
     copy_async(&stage.keys[key][column], keys + (there ? at : 0), there);
     copy_async(&stage.values[key][column], values + (there ? at : 0), there);
   }
 }
 
+// The pairs of columns (i, i + head_dim / 2) of two words each, turned by their angles.
+__device__ __forceinline__ void turn_pair(const Vec4& turns, uint32_t& low, uint32_t& high) {
+  const float cosine[2] = {bits_to_float(turns.x), bits_to_float(turns.z)};
+  const float sine[2] = {bits_to_float(turns.y), bits_to_float(turns.w)};
+  const float a[2] = {low_bf16(low), high_bf16(low)};
+  const float b[2] = {low_bf16(high), high_bf16(high)};
+  low = pack_bf16(a[0] * cosine[0] - b[0] * sine[0], a[1] * cosine[1] - b[1] * sine[1]);
+  high = pack_bf16(b[0] * cosine[0] + a[0] * sine[0], b[1] * cosine[1] + a[1] * sine[1]);
+}
+
+__device__ __forceinline__ Vec4 load_octet(const uint16_t* from, bool there) {
+  return there ? *reinterpret_cast<const Vec4*>(from) : Vec4{0, 0, 0, 0};
+}
+
+// Where row `row` of the token begins: a head of q, then the new key, then the new value. Unless this kernel rotates,
+// keys and values are in the cache already.
+template <bool kRotates>
+__device__ __forceinline__ const uint16_t* row_of(const DecodeAttentionLaunch& a, const Unit& u, int32_t row,
+                                                  int64_t slot_at) {
+  const auto heads = static_cast<int32_t>(a.heads);
+  const auto kv_heads = static_cast<int32_t>(a.cache.kv_heads);
+  if (!kRotates && row >= u.group)
+    return static_cast<const uint16_t*>(row == u.group ? a.cache.keys : a.cache.values) + slot_at;
+  int32_t head = u.kv_head * u.group + row;
+  if (row >= u.group) head = heads + u.kv_head + (row > u.group ? kv_heads : 0);
+  return static_cast<const uint16_t*>(a.qkv) +
+         static_cast<int64_t>(u.tile.token * (heads + 2 * kv_heads) + head) * a.cache.head_dim;
+}
+
+// The queries, and where the split has the new position its key and value, to shared memory; rotated if asked for, key
+// and value then also to the cache. A thread takes eight columns and those half a row further on.
+template <int kDim, bool kRotates>
+__device__ __forceinline__ void load_fresh(const DecodeAttentionLaunch& a, const Unit& u, Fresh<kDim>& fresh) {
+  constexpr int kOctets = kDim / 16;  // of half a row
+  const int32_t dim = kRotates ? kDim : static_cast<int32_t>(a.cache.head_dim);
+  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
+  const int64_t slot_at =
+      ((u.tile.slot / page_tokens * a.cache.kv_heads + u.kv_head) * page_tokens + u.tile.slot % page_tokens) * dim;
+  const int32_t rows = u.group + (u.end == u.tile.kv_length ? 2 : 0);
+#pragma unroll 1
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < rows * kOctets; i += kWarps * 32) {
+    const int32_t row = i / kOctets;
+    const int32_t column = i % kOctets * 8;
+    const uint16_t* from = row_of<kRotates>(a, u, row, slot_at) + column;
+    Vec4 low = load_octet(from, column < dim);
+    Vec4 high = load_octet(from + kDim / 2, column + kDim / 2 < dim);
+    if (kRotates && row <= u.group) {
+      const auto* turns = reinterpret_cast<const Vec4*>(a.turns + (u.tile.token * (kDim / 2) + column) * 2);
+      const Vec4 t[4] = {turns[0], turns[1], turns[2], turns[3]};
+      turn_pair(t[0], low.x, high.x);
+      turn_pair(t[1], low.y, high.y);
+      turn_pair(t[2], low.z, high.z);
+      turn_pair(t[3], low.w, high.w);
+    }
+    uint16_t* to = &fresh.rows[row < u.group ? row : static_cast<int32_t>(kDecodeRowsMax) + row - u.group][column];
+    *reinterpret_cast<Vec4*>(to) = low;
+    *reinterpret_cast<Vec4*>(to + kDim / 2) = high;
+    if (kRotates && row >= u.group) {
+      uint16_t* cached = static_cast<uint16_t*>(row == u.group ? a.cache.keys : a.cache.values) + slot_at + column;
+      *reinterpret_cast<Vec4*>(cached) = low;
+      *reinterpret_cast<Vec4*>(cached + kDim / 2) = high;
+    }
+  }
+}
+
+// Rows behind the group's hold anything: no row of a product depends on another.
 template <int kDim>
-__device__ __forceinline__ void leave_result(const Scope& s, const Running<kDim>& r, WarpResult<kDim>& to) {
+__device__ __forceinline__ void load_heads(const Fresh<kDim>& fresh, uint32_t (&q)[kDim / 16][4]) {
+#pragma unroll
+  for (int k = 0; k < kDim / 16; ++k) load_matrices(q[k], &fresh.rows[lane() % 16][16 * k + lane() / 16 * 8]);
+}
+
+// The new position's key and value into its step.
+template <int kDim>
+__device__ __forceinline__ void place_fresh(const Fresh<kDim>& fresh, int32_t key, Stage<kDim, kKeys>& stage) {
+  const int column = lane() % 16 * 8;
+  uint16_t* to = lane() < 16 ? stage.keys[key] : stage.values[key];
+  if (column < kDim)
+    *reinterpret_cast<Vec4*>(to + column) =
+        *reinterpret_cast<const Vec4*>(&fresh.rows[kDecodeRowsMax + lane() / 16][column]);
+  warp_sync();
+}
+
+template <int kDim>
+__device__ __forceinline__ void leave_result(int32_t rows, const Running<kDim>& r, WarpResult<kDim>& to) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = lane() / 4 + 8 * half;
-    if (row >= s.rows) continue;
+    if (row >= rows) continue;
 #pragma unroll
     for (int n = 0; n < kDim / 8; ++n) {
-      to.values[row][8 * n + lane() % 4 * 2] = r.values[n][2 * half];
-      to.values[row][8 * n + lane() % 4 * 2 + 1] = r.values[n][2 * half + 1];
+      *reinterpret_cast<Vec2*>(&to.values[row][8 * n + lane() % 4 * 2]) = {float_to_bits(r.values[n][2 * half]),
+                                                                           float_to_bits(r.values[n][2 * half + 1])};
     }
     if (lane() % 4 == 0) {
       to.facts[row][0] = r.largest[half];
@@ -88,141 +205,182 @@ __device__ __forceinline__ void leave_result(const Scope& s, const Running<kDim>
   }
 }
 
+// A split's result in the workspace: [rows][head_dim] values, then [rows] {largest, total}.
+__device__ __forceinline__ float* partial_of(const DecodeAttentionLaunch& a, int32_t split) {
+  const auto kv_heads = static_cast<int32_t>(a.cache.kv_heads);
+  const int32_t unit = static_cast<int32_t>(blockIdx.z) * kv_heads + static_cast<int32_t>(blockIdx.y);
+  return a.partials + (static_cast<int64_t>(unit) * a.splits + split) * kDecodeRowsMax * (a.cache.head_dim + 2);
+}
+
+// Four columns of a row, folded from `count` results; values and facts of result i lie i * step floats further on.
+struct Folded {
+  float largest = kMinusInfinity;
+  float total = 0;
+  float values[4] = {};
+};
+__device__ __forceinline__ Folded fold_results(const float* values, const float* facts, int32_t step, int32_t count) {
+  Folded all;
+#pragma unroll 4
+  for (int32_t i = 0; i < count; ++i, values += step, facts += step) {
+    const Vec4 v = *reinterpret_cast<const Vec4*>(values);
+    const Vec2 fact = *reinterpret_cast<const Vec2*>(facts);
+    const Fold f = fold_of(all.largest, bits_to_float(fact.x));
+    all.largest = f.largest;
+    all.total = fold(f, all.total, bits_to_float(fact.y));
+    all.values[0] = fold(f, all.values[0], bits_to_float(v.x));
+    all.values[1] = fold(f, all.values[1], bits_to_float(v.y));
+    all.values[2] = fold(f, all.values[2], bits_to_float(v.z));
+    all.values[3] = fold(f, all.values[3], bits_to_float(v.w));
+  }
+  return all;
+}
+
+__device__ __forceinline__ void store_output(const DecodeAttentionLaunch& a, const Unit& u, int32_t row, int32_t column,
+                                             const Folded& all) {
+  const float inverse = 1.0F / all.total;
+  const int32_t head = u.kv_head * u.group + row;
+  auto* out = static_cast<uint16_t*>(a.out) +
+              static_cast<int64_t>(u.tile.token * static_cast<int32_t>(a.heads) + head) * a.cache.head_dim + column;
+  *reinterpret_cast<Vec2*>(out) = {pack_bf16(all.values[0] * inverse, all.values[1] * inverse),
+                                   pack_bf16(all.values[2] * inverse, all.values[3] * inverse)};
+}
+
+// Calls use(row, column) for every four columns of the group's rows, spread over the block.
+template <int kDim, class Use>
+__device__ __forceinline__ void for_quads(const DecodeAttentionLaunch& a, const Unit& u, const Use& use) {
+  constexpr int kQuads = kDim / 4;
+#pragma unroll 1
+  for (auto i = static_cast<int32_t>(threadIdx.x); i < u.group * kQuads; i += kWarps * 32) {
+    const int32_t column = i % kQuads * 4;
+    if (column < a.cache.head_dim) use(i / kQuads, column);
+  }
+}
+
 // The warps' results in their order: to the output, or to the workspace as a split's.
 template <int kDim>
-__device__ __forceinline__ void fold_warps(const AttentionLaunch& a, const Scope& s, const WarpResult<kDim>* results,
-                                           bool is_split) {
+__device__ __forceinline__ void fold_warps(const DecodeAttentionLaunch& a, const Unit& u,
+                                           const WarpResult<kDim>* results, bool is_split) {
+  constexpr int kStep = sizeof(WarpResult<kDim>) / sizeof(float);
+  const auto dim = static_cast<int32_t>(a.cache.head_dim);
   float* partial = partial_of(a, static_cast<int32_t>(blockIdx.x));
-  for_pairs(a, s, [&](int32_t row, int32_t column) {
-    float largest = kMinusInfinity;
-    float total = 0;
-    float first = 0;
-    float second = 0;
-#pragma unroll
-    for (int warp = 0; warp < kWarps; ++warp) {
-      const WarpResult<kDim>& result = results[warp];
-      const Fold f = fold_of(largest, result.facts[row][0]);
-      largest = f.largest;
-      total = fold(f, total, result.facts[row][1]);
-      first = fold(f, first, result.values[row][column]);
-      second = fold(f, second, result.values[row][column + 1]);
-    }
+  for_quads<kDim>(a, u, [&](int32_t row, int32_t column) {
+    const Folded all = fold_results(&results[0].values[row][column], results[0].facts[row], kStep, kWarps);
     if (!is_split) {
-      const float inverse = 1.0F / total;
-      store_pair(a, s, row, column, first * inverse, second * inverse);
+      store_output(a, u, row, column, all);
       return;
     }
-    float* values = partial + row * a.cache.head_dim + column;
-    values[0] = first;
-    values[1] = second;
-    if (column == 0) {
-      float* facts = partial + a.warps * 16 * a.cache.head_dim + 2 * row;
-      facts[0] = largest;
-      facts[1] = total;
-    }
+    *reinterpret_cast<Vec4*>(partial + row * dim + column) = {
+        float_to_bits(all.values[0]), float_to_bits(all.values[1]), float_to_bits(all.values[2]),
+        float_to_bits(all.values[3])};
+    if (column == 0)
+      *reinterpret_cast<Vec2*>(partial + kDecodeRowsMax * dim + 2 * row) = {float_to_bits(all.largest),
+                                                                            float_to_bits(all.total)};
   });
 }
 
-// The queries of one token's heads as operands, zeros for rows and columns that do not exist.
+// The block that is the last of its unit folds the splits' results in order.
 template <int kDim>
-__device__ __forceinline__ void load_heads(const AttentionLaunch& a, const Scope& s, uint32_t (&q)[kDim / 16][4]) {
+__device__ __forceinline__ void fold_splits(const DecodeAttentionLaunch& a, const Unit& u, int32_t splits) {
   const auto dim = static_cast<int32_t>(a.cache.head_dim);
-  const int64_t pitch = (a.heads + 2 * a.cache.kv_heads) * a.cache.head_dim;
-  const auto* from = static_cast<const uint16_t*>(a.qkv) + s.tile.first_token * pitch +
-                     (s.kv_head * s.group + lane() / 4) * dim + lane() % 4 * 2;
-#pragma unroll
-  for (int k = 0; k < kDim / 16; ++k) {
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int row = lane() / 4 + i % 2 * 8;
-      const int column = 16 * k + i / 2 * 8;
-      q[k][i] = 0;
-      if (row < s.rows && column + lane() % 4 * 2 < dim) {
-        q[k][i] = *reinterpret_cast<const uint32_t*>(from + i % 2 * 8 * dim + column);
-      }
+  const float* partial = partial_of(a, 0);
+  for_quads<kDim>(a, u, [&](int32_t row, int32_t column) {
+    store_output(a, u, row, column,
+                 fold_results(partial + row * dim + column, partial + kDecodeRowsMax * dim + 2 * row,
+                              static_cast<int32_t>(kDecodeRowsMax) * (dim + 2), splits));
+  });
+}
+
+// The warp's share: softmax and sums of its positions.
+template <int kDim, bool kRotates>
+__device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Unit& u, Memory<kDim>& memory,
+                                       Running<kDim>& running) {
+  const Share share(u);
+  Stage<kDim, kKeys>* stages = memory.rings[threadIdx.x / 32];
+  const int32_t visible[2] = {u.end, u.end};
+  const float scale = a.scale * kLog2e;
+  uint32_t q[kDim / 16][4];
+  int32_t pages = 0;
+  // Turn i computes step i - kStages, if there is one, and asks for step i. Only the last position is written in this
+  // step of the model: the first kStages steps are asked for before the kernels before this one have ended.
+#pragma unroll 1
+  for (int32_t ask = 0;; ++ask) {
+    const int32_t step = ask - kStages;
+    if (step == 0) {
+      let_next_kernel_start();
+      wait_for_previous_kernel();
+      load_fresh<kDim, kRotates>(a, u, memory.fresh);
+      block_sync();  // the fresh rows are there
+      load_heads<kDim>(memory.fresh, q);
     }
+    if (step >= share.steps) break;
+    Stage<kDim, kKeys>& stage = stages[ask % kStages];
+    if (step >= 0) {
+      const int32_t position = share.position(step);
+      copy_wait<kStages - 1>();
+      warp_sync();  // all lanes' copies of this stage are there
+      const int32_t fresh_key = u.tile.kv_length - 1 - position;
+      if (fresh_key < kKeys) place_fresh<kDim>(memory.fresh, fresh_key, stage);
+      float scores[kKeys / 8][4];
+      score<kDim, kKeys>(stage, q, scores);
+      weigh<kDim, kKeys>(visible, position, scale, scores, running);
+      add_values<kDim, kKeys>(stage, scores, running);
+      warp_sync();  // all lanes have read the stage that is asked for next
+    }
+    if (ask < share.steps) {
+      if (ask % 32 == 0) pages = load_pages(a, u, share, ask);
+      load_step<kDim>(a, u, share.position(ask), shuffle(pages, ask), stage);
+    }
+    copy_commit();
   }
+  copy_wait<0>();
 }
 
 // grid: splits, key heads, tiles.
-template <int kDim>
-__global__ void __launch_bounds__(kWarps * 32) decode_attention_kernel(DecodeAttentionLaunch launched) {
-  const AttentionLaunch& a = launched.attention;
-  const Scope s = scope_of(a);
-  const int32_t positions = s.positions;
-  const auto split_keys = static_cast<int32_t>(launched.split_keys);
-  const int32_t split_begin = static_cast<int32_t>(blockIdx.x) * split_keys;
-  if (split_begin >= positions) return;  // launched for a longer sequence
-  const int32_t split_end = split_begin + split_keys < positions ? split_begin + split_keys : positions;
-  const Share share(split_begin, split_end);
+template <int kDim, bool kRotates>
+__global__ void __launch_bounds__(kWarps * 32, kBlocks) decode_attention_kernel(DecodeAttentionLaunch a) {
+  Unit u;
+  u.tile = a.tiles[blockIdx.z];
+  const auto split_keys = static_cast<int32_t>(a.split_keys);
+  u.begin = static_cast<int32_t>(blockIdx.x) * split_keys;
+  if (u.begin >= u.tile.kv_length) return;  // launched for a longer sequence
+  u.end = u.begin + split_keys < u.tile.kv_length ? u.begin + split_keys : u.tile.kv_length;
+  u.kv_head = static_cast<int32_t>(blockIdx.y);
+  u.group = static_cast<int32_t>(static_cast<uint32_t>(a.heads) / static_cast<uint32_t>(a.cache.kv_heads));
 
-  auto* stages = reinterpret_cast<Stage<kDim, kKeys>*>(shared_memory()) + threadIdx.x / 32 * kStages;
-  const int32_t visible[2] = {share.end, share.end};
-  const float scale = a.scale * kLog2e;
-  uint32_t q[kDim / 16][4];
+  auto& memory = *reinterpret_cast<Memory<kDim>*>(shared_memory());
   Running<kDim> running;
   reset(running);
-  int32_t pages = 0;
-  bool waited = false;
-  // Turn i asks for step i and computes step i - kStages + 1. Only the last position is written in this step: what lies
-  // before it is asked for before the kernels before this one have ended.
-#pragma unroll 1
-  for (int32_t ask = 0; ask < share.steps + kStages - 1 || !waited; ++ask) {
-    const int32_t position = share.position(ask);
-    if (!waited && (ask == kStages - 1 || position + kKeys >= positions)) {
-      let_next_kernel_start();
-      wait_for_previous_kernel();
-      load_heads<kDim>(a, s, q);
-      waited = true;
-    }
-    if (ask < share.steps) {
-      if (ask % 32 == 0) pages = load_pages(a, s, share, ask);
-      load_step<kDim>(a, s, position, share.end - position, shuffle(pages, ask), stages[ask % kStages]);
-    }
-    copy_commit();
-    const int32_t step = ask - kStages + 1;
-    if (step < 0 || step >= share.steps) continue;
-    copy_wait<kStages - 1>();
-    warp_sync();  // all lanes' copies of this stage are there
-    const Stage<kDim, kKeys>& stage = stages[step % kStages];
-    float scores[kKeys / 8][4];
-    score<kDim, kKeys>(stage, q, scores);
-    weigh<kDim, kKeys>(visible, share.position(step), scale, scores, running);
-    add_values<kDim, kKeys>(stage, scores, running);
-    warp_sync();  // all lanes have read the stage that is asked for next
-  }
-  copy_wait<0>();
+  attend<kDim, kRotates>(a, u, memory, running);
   block_sync();  // the rings' memory is free
-  auto* results = reinterpret_cast<WarpResult<kDim>*>(shared_memory());
-  leave_result<kDim>(s, running, results[threadIdx.x / 32]);
+  leave_result<kDim>(u.group, running, memory.results.warps[threadIdx.x / 32]);
   block_sync();  // all warps' results are there
-  const int32_t splits = (positions + split_keys - 1) / split_keys;
-  fold_warps<kDim>(a, s, results, splits > 1);
+  const int32_t splits = (u.tile.kv_length + split_keys - 1) / split_keys;
+  fold_warps<kDim>(a, u, memory.results.warps, splits > 1);
   if (splits == 1) return;
-  auto* flag = reinterpret_cast<unsigned*>(results + kWarps);
-  unsigned* counter = a.counters + static_cast<int64_t>(blockIdx.z) * a.cache.kv_heads + blockIdx.y;
-  if (is_last(counter, splits, flag)) fold_partials(a, s, splits);
+  unsigned* counter = a.counters + blockIdx.z * static_cast<uint32_t>(a.cache.kv_heads) + blockIdx.y;
+  if (is_last(counter, splits, &memory.results.is_last)) fold_splits<kDim>(a, u, splits);
 }
 
-template <int kDim>
+template <int kDim, bool kRotates>
 const char* launch_as(const DecodeAttentionLaunch& args, void* stream) {
-  constexpr size_t kRings = sizeof(Stage<kDim, kKeys>) * kStages * kWarps;
-  constexpr size_t kResults = sizeof(WarpResult<kDim>) * kWarps + 16;
-  const LaunchShape shape = {.grid_x = static_cast<unsigned>(args.attention.splits),
-                             .grid_y = static_cast<unsigned>(args.attention.cache.kv_heads),
-                             .grid_z = static_cast<unsigned>(args.attention.tile_count),
+  const LaunchShape shape = {.grid_x = static_cast<unsigned>(args.splits),
+                             .grid_y = static_cast<unsigned>(args.cache.kv_heads),
+                             .grid_z = static_cast<unsigned>(args.tile_count),
                              .threads = kWarps * 32,
-                             .shared_bytes = kRings > kResults ? kRings : kResults};
-  return launch(shape, stream, decode_attention_kernel<kDim>, args);
+                             .shared_bytes = sizeof(Memory<kDim>)};
+  return launch(shape, stream, decode_attention_kernel<kDim, kRotates>, args);
 }
 
 }  // namespace
 
 const char* launch_decode_attention(const DecodeAttentionLaunch& args, void* stream) {
-  if (args.attention.tile_count == 0) return nullptr;
-  if (args.attention.tile_count > 65535) return "a step of more than 65535 attention tiles";
-  if (args.attention.cache.head_dim <= 64) return launch_as<64>(args, stream);
-  return launch_as<128>(args, stream);
+  if (args.tile_count == 0) return nullptr;
+  if (args.tile_count > 65535) return "a step of more than 65535 attention tiles";
+  const int64_t dim = args.cache.head_dim;
+  if (args.turns == nullptr)
+    return dim <= 64 ? launch_as<64, false>(args, stream) : launch_as<128, false>(args, stream);
+  if (!decode_rotates(dim)) return "rotation in the attention kernel: head_dim must be 64 or 128";
+  return dim == 64 ? launch_as<64, true>(args, stream) : launch_as<128, true>(args, stream);
 }
 
 }  // namespace cove::cuda

@@ -109,17 +109,18 @@ struct HeadPairs {
   float b[kPairs];
 };
 
-// Sines and cosines of a lane's pairs.
+// Cosines (a) and sines (b) of a lane's pairs.
 template <int kPairs>
-__device__ __forceinline__ void turns_of(const RopeKvLaunch& args, int32_t position, int64_t half,
-                                         HeadPairs<kPairs>& turns) {
+__device__ __forceinline__ void load_turns(const RopeKvLaunch& args, unsigned token, int32_t half,
+                                           HeadPairs<kPairs>& turns) {
+  const auto* from = reinterpret_cast<const Vec2*>(args.turns) + token * static_cast<uint32_t>(half);
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
-    const int64_t i = lane() + 32 * j;
+    const int32_t i = lane() + 32 * j;
     if (i >= half) break;
-    sine_cosine(static_cast<float>(position) * args.inv_freq[i], turns.a[j], turns.b[j]);
-    turns.a[j] *= args.rope_scale;
-    turns.b[j] *= args.rope_scale;
+    const Vec2 turn = from[i];
+    turns.a[j] = bits_to_float(turn.x);
+    turns.b[j] = bits_to_float(turn.y);
   }
 }
 
@@ -128,13 +129,13 @@ __device__ __forceinline__ void rotate(const HeadPairs<kPairs>& turns, HeadPairs
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
     const float first = pairs.a[j];
-    pairs.a[j] = first * turns.b[j] - pairs.b[j] * turns.a[j];
-    pairs.b[j] = pairs.b[j] * turns.b[j] + first * turns.a[j];
+    pairs.a[j] = first * turns.a[j] - pairs.b[j] * turns.b[j];
+    pairs.b[j] = pairs.b[j] * turns.a[j] + first * turns.b[j];
   }
 }
 
 template <int kPairs>
-__device__ __forceinline__ void normalize(const float* scale, float eps, int64_t half, int64_t step, int64_t apart,
+__device__ __forceinline__ void normalize(const float* scale, float eps, int32_t half, int32_t step, int32_t apart,
                                           HeadPairs<kPairs>& pairs) {
   float sum = 0;
 #pragma unroll
@@ -144,7 +145,7 @@ __device__ __forceinline__ void normalize(const float* scale, float eps, int64_t
   const float inverse = reciprocal_sqrt(warp_sum(sum) / static_cast<float>(2 * half) + eps);
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
-    const int64_t i = lane() + 32 * j;
+    const int32_t i = lane() + 32 * j;
     if (i >= half) break;
     pairs.a[j] = pairs.a[j] * inverse * scale[i * step];
     pairs.b[j] = pairs.b[j] * inverse * scale[i * step + apart];
@@ -159,7 +160,21 @@ __device__ __forceinline__ void store_cached(const LayerCache& cache, void* side
   }
 }
 
-// One warp per head of a token: heads of q, then of k, then of v. Angles are known before qkv is.
+// One thread per token and pair.
+__global__ void __launch_bounds__(kThreads) turns_kernel(TurnsLaunch a) {
+  let_next_kernel_start();
+  const unsigned i = blockIdx.x * kThreads + threadIdx.x;
+  const auto half = static_cast<unsigned>(a.half);
+  const unsigned token = i / half;
+  float sine = 0;
+  float cosine = 0;
+  if (token < a.tokens) sine_cosine(static_cast<float>(a.positions[token]) * a.inv_freq[i % half], sine, cosine);
+  wait_for_previous_kernel();
+  if (token >= a.tokens) return;
+  reinterpret_cast<Vec2*>(a.out)[i] = {float_to_bits(cosine * a.rope_scale), float_to_bits(sine * a.rope_scale)};
+}
+
+// One warp per head of a token: heads of q, then of k, then of v.
 template <int kPairs>
 __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch args) {
   let_next_kernel_start();
@@ -167,23 +182,26 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
   const unsigned unit = blockIdx.x * kRopeWarps + threadIdx.x / 32;
   const unsigned token = unit / all_heads;
   if (token >= args.tokens) return;
-  const int64_t head = unit % all_heads;
-  const int64_t dim = args.cache.head_dim;
-  const int64_t half = dim / 2;
-  const bool is_q = head < args.heads;
-  const bool is_v = head >= args.heads + args.cache.kv_heads;
-  const int64_t step = args.interleaved ? 2 : 1;
-  const int64_t apart = args.interleaved ? 1 : half;
-  HeadPairs<kPairs> turns = {};
-  if (!is_v) turns_of<kPairs>(args, args.positions[token], half, turns);
-  const int64_t slot = args.slots[token];
+  const auto head = static_cast<int32_t>(unit % all_heads);
+  const auto heads = static_cast<int32_t>(args.heads);
+  const auto kv_heads = static_cast<int32_t>(args.cache.kv_heads);
+  const auto page_tokens = static_cast<int32_t>(args.cache.page_tokens);
+  const auto dim = static_cast<int32_t>(args.cache.head_dim);
+  const int32_t half = dim / 2;
+  const bool is_q = head < heads;
+  const bool is_v = head >= heads + kv_heads;
+  const int32_t step = args.interleaved ? 2 : 1;
+  const int32_t apart = args.interleaved ? 1 : half;
+  const int32_t slot = args.slots[token];
   wait_for_previous_kernel();
+  HeadPairs<kPairs> turns = {};
+  if (!is_v) load_turns<kPairs>(args, token, half, turns);
 
   uint16_t* values = static_cast<uint16_t*>(args.qkv) + static_cast<int64_t>(unit) * dim;
   HeadPairs<kPairs> pairs;
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
-    const int64_t i = lane() + 32 * j;
+    const int32_t i = lane() + 32 * j;
     pairs.a[j] = i < half ? from_bf16(values[i * step]) : 0.0F;
     pairs.b[j] = i < half ? from_bf16(values[i * step + apart]) : 0.0F;
   }
@@ -191,13 +209,13 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
   if (!is_v && norm != nullptr) normalize<kPairs>(norm, args.norm_eps, half, step, apart, pairs);
   if (!is_v) rotate<kPairs>(turns, pairs);
 
-  const int64_t kv_head = is_v ? head - args.heads - args.cache.kv_heads : head - args.heads;
-  const int64_t row = (slot / args.cache.page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens +
-                      slot % args.cache.page_tokens;
+  const int32_t kv_head = is_v ? head - heads - kv_heads : head - heads;
+  const int64_t row =
+      (slot / page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens + slot % page_tokens;
   void* side = is_v ? args.cache.values : args.cache.keys;
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
-    const int64_t i = lane() + 32 * j;
+    const int32_t i = lane() + 32 * j;
     if (i >= half) break;
     if (is_q) {
       values[i * step] = to_bf16(pairs.a[j]);
@@ -246,6 +264,12 @@ const char* launch_rms_norm(const RmsNormLaunch& args, void* stream) {
 const char* launch_gather(const GatherLaunch& args, void* stream) {
   if (args.count == 0) return nullptr;
   return launch({.grid_x = rows_of(args.count), .threads = kThreads}, stream, gather_kernel, args);
+}
+
+const char* launch_turns(const TurnsLaunch& args, void* stream) {
+  if (args.tokens == 0) return nullptr;
+  const int64_t blocks = (args.tokens * args.half + kThreads - 1) / kThreads;
+  return launch({.grid_x = rows_of(blocks), .threads = kThreads}, stream, turns_kernel, args);
 }
 
 const char* launch_rope_kv(const RopeKvLaunch& args, void* stream) {

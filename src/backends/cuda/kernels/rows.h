@@ -58,6 +58,18 @@ struct GatherLaunch {
 };
 const char* launch_gather(const GatherLaunch& args, void* stream);
 
+// {cos, sin} of position * inv_freq[i], times rope_scale: once a step for all layers.
+struct TurnsLaunch {
+  const float* inv_freq = nullptr;  // [half]
+  int64_t half = 0;                 // head_dim / 2
+  float rope_scale = 1.0F;
+  const int32_t* positions = nullptr;  // [tokens]
+  int64_t tokens = 0;
+  float* out = nullptr;  // [tokens][half][2]
+  bool operator==(const TurnsLaunch&) const = default;
+};
+const char* launch_turns(const TurnsLaunch& args, void* stream);
+
 // See RopeKvArgs of compute/backend.h.
 struct RopeKvLaunch {
   void* qkv = nullptr;  // bf16 [tokens][(heads + 2 kv_heads) * head_dim]
@@ -67,11 +79,9 @@ struct RopeKvLaunch {
   const float* q_norm = nullptr;  // [head_dim] or null
   const float* k_norm = nullptr;
   float norm_eps = 0;
-  const float* inv_freq = nullptr;  // [head_dim / 2]
-  float rope_scale = 1.0F;
+  const float* turns = nullptr;  // TurnsLaunch::out of the step's tokens
   bool interleaved = false;
-  const int32_t* positions = nullptr;  // [tokens]
-  const int32_t* slots = nullptr;      // [tokens]
+  const int32_t* slots = nullptr;  // [tokens]
   bool operator==(const RopeKvLaunch&) const = default;
 };
 inline constexpr int64_t kRopeHeadDimMax = 256;

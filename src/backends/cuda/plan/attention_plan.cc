@@ -59,7 +59,8 @@ AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const Att
       continue;
     }
     if (shape.decode_kernel && slice.token_count == 1 && group <= kDecodeRowsMax) {
-      add_tiles(slice, static_cast<int32_t>(i), 1, work.decode.tiles);
+      work.decode.tiles.push_back(
+          {.token = slice.token_begin, .kv_length = slice.kv_length, .page_begin = slice.page_begin});
       decode_keys_most = std::max<int64_t>(decode_keys_most, slice.kv_length);
       continue;
     }

@@ -37,9 +37,17 @@ struct AttentionPlan {
       0;  // > 0: one block per split, at least as many as the longest sequence has; 0: a block takes all splits
 };
 
+// A sequence that adds one token.
+struct alignas(16) DecodeTile {
+  int32_t token = 0;  // of the step
+  int32_t kv_length = 0;
+  int32_t page_begin = 0;
+  int32_t slot = 0;  // the token's
+};
+
 // Sequences that add one token: a block per split of split_keys positions.
 struct DecodePlan {
-  std::vector<AttentionTile> tiles;
+  std::vector<DecodeTile> tiles;  // slots are left to the caller
   int64_t split_keys = 0;
   int64_t splits = 1;
 };

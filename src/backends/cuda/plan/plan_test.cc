@@ -59,7 +59,10 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
         prefill);
     std::vector<int> seen(168, 0);
     std::vector<AttentionTile> tiles = work.plan.tiles;
-    tiles.insert(tiles.end(), work.decode.tiles.begin(), work.decode.tiles.end());
+    for (const DecodeTile& tile : work.decode.tiles) {
+      EXPECT_EQ(tile.kv_length, 900);
+      tiles.push_back({.sequence = 1, .first_token = tile.token, .tokens = 1});
+    }
     tiles.insert(tiles.end(), work.prefill.begin(), work.prefill.end());
     for (const AttentionTile& tile : tiles) {
       const SequenceSlice& owner = slices[static_cast<size_t>(tile.sequence)];
