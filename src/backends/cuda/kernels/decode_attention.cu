@@ -20,9 +20,9 @@ namespace {
 using namespace dev;
 
 constexpr auto kKeys = static_cast<int>(kDecodeStepKeys);  // of a warp's step
-constexpr int kStages = 3;
-constexpr int kWarps = 4;
-constexpr int kBlocks = 2;  // of a multiprocessor
+constexpr int kStages = 2;
+constexpr int kWarps = 3;
+constexpr int kBlocks = 4;  // of a multiprocessor
 
 // The new token's rows: queries of the group's heads, then from kDecodeRowsMax on its key and its value.
 template <int kDim>

@@ -22,8 +22,9 @@ int64_t splits_of(int64_t keys) {
   return static_cast<int64_t>(std::bit_ceil(std::max<uint64_t>(splits, 1)));
 }
 
-constexpr int64_t kDecodeBlocks = 2;      // that a multiprocessor holds
-constexpr int64_t kDecodeSplitMin = 128;  // positions; each of a block's four warps takes two steps
+constexpr int64_t kDecodeBlocks = 4;      // that a multiprocessor holds
+constexpr int64_t kDecodeRound = 48;      // positions of one step of a block's three warps
+constexpr int64_t kDecodeSplitMin = 192;  // positions; what a split costs at its end is worth no less
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t value, int64_t step) { return divide_up(value, step) * step; }
@@ -36,7 +37,8 @@ void split_decode(int64_t keys_most, const AttentionShape& shape, DecodePlan& pl
   const auto octave = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(keys_most)));
   const int64_t keys = round_up(keys_most, std::max(kDecodeSplitMin, octave / 16));
   const int64_t splits_max = std::min(kDecodeBlocks * shape.multiprocessors / units, shape.partials_max / units);
-  plan.split_keys = std::max(kDecodeSplitMin, round_up(divide_up(keys, std::max<int64_t>(splits_max, 1)), 64));
+  plan.split_keys =
+      std::max(kDecodeSplitMin, round_up(divide_up(keys, std::max<int64_t>(splits_max, 1)), kDecodeRound));
   plan.splits = divide_up(keys, plan.split_keys);
 }
 

@@ -115,7 +115,7 @@ TEST(AttentionPlan, decoding_is_split_until_all_multiprocessors_are_busy) {
       EXPECT_TRUE(work.plan.tiles.empty());
       EXPECT_EQ(std::ssize(work.decode.tiles), sequences);
       EXPECT_GE(work.decode.splits * work.decode.split_keys, keys);
-      EXPECT_LE(work.decode.splits * sequences * 4, std::max<int64_t>(sequences * 4, 264));
+      EXPECT_LE(work.decode.splits * sequences * 4, std::max<int64_t>(sequences * 4, 4 * 132));
       EXPECT_EQ(work.decode.split_keys % 16, 0);
     }
   }
