@@ -134,6 +134,14 @@ json::object fit_json(const FitRow& row) {
 
 json::value or_null(const std::optional<double>& value) { return value ? json::value(*value) : json::value(nullptr); }
 
+json::value gpu_ceilings_json(const std::optional<CudaCeilings>& ceilings) {
+  if (!ceilings) return nullptr;
+  return json::object{{"read_gb_s", ceilings->read_gbs},
+                      {"bf16_tflop_s", ceilings->bf16_tflops},
+                      {"fp8_tflop_s", ceilings->fp8_tflops},
+                      {"int8_top_s", ceilings->int8_tops}};
+}
+
 json::object facts_json(const Facts& facts) {
   json::array features(facts.cpu.features.begin(), facts.cpu.features.end());
   json::array gpus;
@@ -160,6 +168,7 @@ json::object facts_json(const Facts& facts) {
                                   {"read_gb_s", read_gb_s(facts)}}},
           {"disk", json::object{{"path", facts.disk.path}, {"free_bytes", facts.disk.free_bytes}}},
           {"gpus", std::move(gpus)},
+          {"gpu_ceilings", gpu_ceilings_json(facts.gpu_ceilings)},
           {"driver", facts.gpu ? facts.gpu->version : ""}};
 }
 
@@ -199,6 +208,12 @@ void measure(Facts& facts) {
     facts.ceilings = std::move(*ceilings);
   } else {
     std::fprintf(stderr, "not measured: %s\n", ceilings.error().message.c_str());
+  }
+  if (!facts.gpu || facts.gpu->gpus.empty()) return;
+  if (auto gpu = measure_cuda_ceilings()) {
+    facts.gpu_ceilings = *gpu;
+  } else {
+    facts.gpu_unmeasured = gpu.error().message;
   }
 }
 

@@ -156,6 +156,10 @@ CheckRow judge_port(const Facts& facts) {
 std::string describe_gpus(const GpuDriver& driver) {
   std::string text;
   for (const GpuInfo& gpu : driver.gpus) {
+    if (gpu.name.empty()) {
+      text += text.empty() ? "one that does not answer" : "; one that does not answer";
+      continue;
+    }
     text += fmt::format("{}{}, {} of {} free, compute capability {}.{}", text.empty() ? "" : "; ", gpu.name,
                         gb(gpu.memory_free_bytes), gb(gpu.memory_total_bytes), gpu.compute_major, gpu.compute_minor);
     if (gpu.utilization) text += fmt::format(", {:.0f} % busy", *gpu.utilization * 100);
@@ -247,6 +251,24 @@ CheckRow judge_arithmetic(const CpuCeilings& ceilings) {
           .advice = "reading a prompt is bound by it"};
 }
 
+// Whether Cove can compute on the GPU, and how fast.
+CheckRow judge_gpu_speed(const Facts& facts) {
+  CheckRow row{.name = "gpu speed",
+               .value = "not measured: " + facts.gpu_unmeasured,
+               .minimum = "",
+               .recommended = "a build with the CUDA backend and a GPU that it can use",
+               .verdict = Verdict::kBelowRecommended,
+               .advice = "Cove computes on the CPU; 'make cuda' builds the program that uses the GPU"};
+  if (!facts.gpu_ceilings) return row;
+  const CudaCeilings& ceilings = *facts.gpu_ceilings;
+  row.value = fmt::format("{:.0f} GB/s read, bf16 {:.0f} TFLOP/s", ceilings.read_gbs, ceilings.bf16_tflops);
+  if (ceilings.fp8_tflops > 0) row.value += fmt::format(", fp8 {:.0f} TFLOP/s", ceilings.fp8_tflops);
+  if (ceilings.int8_tops > 0) row.value += fmt::format(", int8 {:.0f} TOP/s", ceilings.int8_tops);
+  row.value += " (measured now)";
+  row.verdict = Verdict::kInfo;
+  return row;
+}
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
@@ -288,6 +310,7 @@ std::vector<CheckRow> judge(const Facts& facts) {
        {judge_disk, judge_files, judge_port, judge_shm, judge_gpu, judge_driver, judge_toolkit, judge_containers}) {
     rows.push_back(rule(facts));
   }
+  if (facts.gpu_ceilings || !facts.gpu_unmeasured.empty()) rows.push_back(judge_gpu_speed(facts));
   return rows;
 }
 

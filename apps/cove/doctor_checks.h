@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backends/cpu/ceilings.h"
+#include "backends/cuda/cuda_backend.h"
 #include "base/machine.h"
 #include "base/nvml.h"
 
@@ -33,7 +34,9 @@ struct Facts {
   std::string host;
   uint16_t port = 0;
   bool port_free = false;
-  std::optional<CpuCeilings> ceilings;  // measured; none with --quick
+  std::optional<CpuCeilings> ceilings;       // measured; none with --quick
+  std::optional<CudaCeilings> gpu_ceilings;  // likewise, of the first GPU
+  std::string gpu_unmeasured;                // why not, where there is a GPU
 };
 
 // Reads all but the ceilings; `data` is the data folder, host and port those of `serve`. Takes a few milliseconds.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -159,10 +160,29 @@ TEST(DoctorChecks, a_gpu_is_judged_only_when_there_is_one) {
   facts.gpu->gpus[0].utilization = 0.97;
   facts.gpu->gpus[0].power_w = 412.6;
   EXPECT_EQ(row_of(facts, "gpu").value, "H200, 149.0 GB of 150.0 GB free, compute capability 9.0, 97 % busy, 413 W");
+  facts.gpu->gpus.emplace_back();
+  EXPECT_TRUE(row_of(facts, "gpu").value.ends_with("; one that does not answer")) << row_of(facts, "gpu").value;
   facts.gpu->gpus[0].memory_total_bytes = 8 * kGb;
   facts.gpu->cuda_major = 11;
   EXPECT_EQ(verdict_of(facts, "gpu"), Verdict::kBelowRecommended);
   EXPECT_EQ(verdict_of(facts, "gpu driver"), Verdict::kBelowRecommended);
+}
+
+TEST(DoctorChecks, says_how_fast_the_gpu_is_or_why_it_is_not_used) {
+  Facts facts = good_machine();
+  const auto has_row = [&] {
+    return std::ranges::any_of(judge(facts), [](const CheckRow& row) { return row.name == "gpu speed"; });
+  };
+  EXPECT_FALSE(has_row());
+  facts.gpu_unmeasured = "this build has no CUDA backend";
+  EXPECT_EQ(row_of(facts, "gpu speed").value, "not measured: this build has no CUDA backend");
+  EXPECT_EQ(verdict_of(facts, "gpu speed"), Verdict::kBelowRecommended);
+  facts.gpu_ceilings = CudaCeilings{.read_gbs = 4300, .bf16_tflops = 764, .fp8_tflops = 1395, .int8_tops = 1390};
+  EXPECT_EQ(row_of(facts, "gpu speed").value,
+            "4300 GB/s read, bf16 764 TFLOP/s, fp8 1395 TFLOP/s, int8 1390 TOP/s (measured now)");
+  facts.gpu_ceilings->fp8_tflops = facts.gpu_ceilings->int8_tops = 0;
+  EXPECT_EQ(row_of(facts, "gpu speed").value, "4300 GB/s read, bf16 764 TFLOP/s (measured now)");
+  EXPECT_EQ(verdict_of(facts, "gpu speed"), Verdict::kInfo);
 }
 
 TEST(DoctorChecks, this_machine_can_be_looked_at) {
