@@ -11,6 +11,7 @@
 #include "backends/cuda/backend/linear_planner.h"
 #include "backends/cuda/backend/step_arrays.h"
 #include "backends/cuda/backend/step_work.h"
+#include "backends/cuda/backend/supported.h"
 #include "backends/cuda/backend/weight_loader.h"
 #include "base/check.h"
 
@@ -24,8 +25,6 @@ constexpr int64_t kCountersMax = 65536;
 constexpr int64_t kGraphTokensMax = 512;  // decoding steps up to this size are recorded
 constexpr size_t kReadBackPiece = size_t{8} << 20;
 constexpr size_t kSampleScratchBytes = size_t{8} << 20;  // 343 rows at once of a vocabulary of 152 064
-
-Error unsupported(std::string message) { return make_error(ErrorCode::kUnsupported, std::move(message)); }
 
 const float* vector_data(const DeviceBuffer* buffer, int64_t count) {
   if (buffer == nullptr) return nullptr;
@@ -48,7 +47,7 @@ class CudaBackend final : public Backend {
 
   DeviceInfo info() const override;
   DType activation_dtype() const override { return DType::kBF16; }
-  Status supports(const OpQuery& query) const override;
+  Status supports(const OpQuery& query) const override { return supported(query); }
 
   Result<std::unique_ptr<DeviceBuffer>> allocate(size_t bytes) override;
   std::optional<LinearMemory> plan_linear(const LinearWeightDesc& desc) const override;
@@ -150,35 +149,6 @@ DeviceInfo CudaBackend::info() const {
                           facts.compute_minor, facts.multiprocessors, options_.reproducible ? ", reproducible" : ""),
           .memory_total = facts.memory_total,
           .memory_free = device_->memory_free()};
-}
-
-Status CudaBackend::supports(const OpQuery& query) const {
-  const auto name = dtype_info(query.dtype).name;
-  switch (query.kind) {
-    case OpKind::kLinear:
-    case OpKind::kEmbed:
-      if (!dtype_info(query.dtype).is_float_like) {
-        return unsupported(fmt::format("weights in {} are not supported by the cuda backend", name));
-      }
-      if (query.in_features % dtype_info(query.dtype).block_elements != 0) {
-        return unsupported(fmt::format("{} weights need rows of a multiple of {} values, not {}", name,
-                                       dtype_info(query.dtype).block_elements, query.in_features));
-      }
-      return {};
-    case OpKind::kAttention:
-    case OpKind::kKvCache:
-      if (query.dtype != DType::kBF16 && query.dtype != DType::kF32) {
-        return unsupported(
-            fmt::format("a key-value cache in {} is not supported by the cuda backend: use bf16 or f32", name));
-      }
-      if (query.head_dim % 8 != 0 || query.head_dim > kAttentionHeadDimMax) {
-        return unsupported(fmt::format(
-            "attention with head_dim {} is not supported by the cuda backend: it must be a multiple of 8 up to {}",
-            query.head_dim, kAttentionHeadDimMax));
-      }
-      return {};
-  }
-  return unsupported("this operation is not known to the cuda backend");
 }
 
 // --- Loading ---

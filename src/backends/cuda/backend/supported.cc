@@ -1,0 +1,45 @@
+#include "backends/cuda/backend/supported.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "backends/cuda/kernels/attention.h"
+
+namespace cove::cuda {
+namespace {
+
+Error unsupported(std::string message) { return make_error(ErrorCode::kUnsupported, std::move(message)); }
+
+}  // namespace
+
+Status supported(const OpQuery& query) {
+  const auto name = dtype_info(query.dtype).name;
+  switch (query.kind) {
+    case OpKind::kLinear:
+    case OpKind::kEmbed:
+      if (!dtype_info(query.dtype).is_float_like) {
+        return unsupported(fmt::format("weights in {} are not supported by the cuda backend", name));
+      }
+      if (query.in_features % dtype_info(query.dtype).block_elements != 0) {
+        return unsupported(fmt::format("{} weights need rows of a multiple of {} values, not {}", name,
+                                       dtype_info(query.dtype).block_elements, query.in_features));
+      }
+      return {};
+    case OpKind::kAttention:
+    case OpKind::kKvCache:
+      if (query.dtype != DType::kBF16 && query.dtype != DType::kF32) {
+        return unsupported(
+            fmt::format("a key-value cache in {} is not supported by the cuda backend: use bf16 or f32", name));
+      }
+      if (query.head_dim % 8 != 0 || query.head_dim > kAttentionHeadDimMax) {
+        return unsupported(fmt::format(
+            "attention with head_dim {} is not supported by the cuda backend: it must be a multiple of 8 up to {}",
+            query.head_dim, kAttentionHeadDimMax));
+      }
+      return {};
+  }
+  return unsupported("this operation is not known to the cuda backend");
+}
+
+}  // namespace cove::cuda
