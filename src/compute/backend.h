@@ -121,6 +121,9 @@ struct RmsNormArgs {
   const DeviceBuffer* scale = nullptr;  // [width] f32
   float eps = 1e-6F;
   TensorView out{};  // [T, width]
+  // delta and out are read by nobody but this operation and the next one, which is linear: a backend that computes them
+  // as part of the linears on both sides need not write them.
+  bool is_transient = false;
 };
 
 // out = epilogue(x W^T + bias)

@@ -110,8 +110,12 @@ Status Decoder::take_workspace() {
 
 // residual += delta; returns its RMS norm.
 TensorView Decoder::normed(TensorView residual, TensorView delta, const DeviceBuffer& scale, TensorView out) {
-  backend_->rms_norm(
-      {.residual = residual, .delta = delta, .scale = &scale, .eps = static_cast<float>(spec_.norm_eps), .out = out});
+  backend_->rms_norm({.residual = residual,
+                      .delta = delta,
+                      .scale = &scale,
+                      .eps = static_cast<float>(spec_.norm_eps),
+                      .out = out,
+                      .is_transient = true});
   return out;
 }
 

@@ -92,6 +92,8 @@ class CudaBackend final : public Backend {
   const PlannedAttention& plan_for(const AttentionArgs& args);
   const float* turns_for(const RopeKvArgs& args);
   void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
+  bool add_in_product(const RmsNormLaunch& norm);
+  bool norm_in_product(LinearLaunch& launch);
   Status draw_on_host();
   Status take_attention_workspace();
   bool is_decoding() const;
@@ -120,6 +122,7 @@ class CudaBackend final : public Backend {
   std::vector<PlannedAttention> planned_;
   std::vector<Turns> turns_;
   std::vector<Work> list_;
+  bool can_norm_in_product_ = false;  // what the last norm in the list makes is read by the next product alone
   SampleArgs sampling_;
   std::vector<SampleRow> sample_rows_;
   SampleScratch scratch_;
@@ -243,13 +246,41 @@ void CudaBackend::embed(const EmbedArgs& args) {
 void CudaBackend::rms_norm(const RmsNormArgs& args) {
   COVE_CHECK(args.residual.dtype == DType::kBF16 && args.out.shape == args.residual.shape);
   COVE_CHECK(!args.delta || args.delta.shape == args.residual.shape);
-  list_.emplace_back(RmsNormLaunch{.residual = args.residual.data,
-                                   .delta = args.delta.data,
-                                   .scale = vector_data(args.scale, args.residual.shape[1]),
-                                   .eps = args.eps,
-                                   .out = args.out.data,
-                                   .rows = args.residual.shape[0],
-                                   .width = args.residual.shape[1]});
+  RmsNormLaunch launch{.residual = args.residual.data,
+                       .delta = args.delta.data,
+                       .scale = vector_data(args.scale, args.residual.shape[1]),
+                       .eps = args.eps,
+                       .out = args.out.data,
+                       .rows = args.residual.shape[0],
+                       .width = args.residual.shape[1]};
+  if (args.is_transient && add_in_product(launch)) launch.delta = nullptr;
+  can_norm_in_product_ = args.is_transient && launch.delta == nullptr;
+  list_.emplace_back(launch);
+}
+
+// Lets the product that makes delta add it to the residual. False: it cannot.
+bool CudaBackend::add_in_product(const RmsNormLaunch& norm) {
+  auto* product = list_.empty() ? nullptr : std::get_if<LinearWork>(&list_.back());
+  if (norm.delta == nullptr || product == nullptr || product->path != LinearPath::kVector) return false;
+  LinearLaunch& launch = product->launch;
+  const WeightLayout& layout = launch.weight.layout;
+  if (launch.out != norm.delta || launch.out_f32 || layout.interleaved || launch.tokens != norm.rows ||
+      layout.outputs != norm.width) {
+    return false;
+  }
+  launch.add_to = norm.residual;
+  return true;
+}
+
+// Lets a product norm its inputs, when the list ends with the norm that would make them.
+bool CudaBackend::norm_in_product(LinearLaunch& launch) {
+  const auto* norm = list_.empty() || !can_norm_in_product_ ? nullptr : std::get_if<RmsNormLaunch>(&list_.back());
+  if (norm == nullptr || norm->out != launch.x || !vector_can_norm(launch)) return false;
+  launch.x = norm->residual;
+  launch.norm_scale = norm->scale;
+  launch.norm_eps = norm->eps;
+  list_.pop_back();
+  return true;
 }
 
 void CudaBackend::linear(const LinearArgs& args) {
@@ -269,6 +300,7 @@ void CudaBackend::linear(const LinearArgs& args) {
                              .multiprocessors = device_->facts().multiprocessors}};
   if (work.launch.tokens == 0) return;
   linears_.plan(work);
+  if (work.path == LinearPath::kVector) (void)norm_in_product(work.launch);
   list_.emplace_back(work);
 }
 

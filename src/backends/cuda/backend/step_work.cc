@@ -7,6 +7,7 @@ namespace {
 
 const char* run_linear(const LinearWork& work, void* stream) {
   switch (work.path) {
+    case LinearPath::kVector: return launch_vector(work.launch, stream);
     case LinearPath::kSkinny: return launch_skinny(work.launch, stream);
     case LinearPath::kGemm: return launch_gemm(work.launch, stream);
     case LinearPath::kHopper: return hopper::launch_gemm(work.gemm, stream);

@@ -208,6 +208,19 @@ template <int kBytes>
 inline void copy_async_bytes(void* to, const void* from) {
   emulated::async_copy(__builtin_assume_aligned(to, kBytes), __builtin_assume_aligned(from, kBytes), kBytes, 0);
 }
+// Shared memory by address: shorter code than pointers.
+using SharedAt = unsigned char*;
+inline SharedAt shared_at(void* at) { return static_cast<unsigned char*>(at); }
+inline Vec4 load_shared_16(SharedAt at) { return *reinterpret_cast<const Vec4*>(__builtin_assume_aligned(at, 16)); }
+template <int kWords>
+inline void load_shared_words(SharedAt at, uint32_t (&words)[kWords]) {
+  std::memcpy(words, at, sizeof(words));
+}
+inline void copy_async_at(SharedAt to, const void* from) { copy_async(to, from, true); }
+template <int kBytes>
+inline void copy_async_small(SharedAt to, const void* from) {
+  copy_async_bytes<kBytes>(to, from);
+}
 inline void copy_commit() { emulated::async_commit(); }
 template <int kGroupsLeft>
 inline void copy_wait() {
@@ -337,6 +350,33 @@ template <int kBytes>
 __device__ __forceinline__ void copy_async_bytes(void* to, const void* from) {
   asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(to)), "l"(from), "n"(kBytes)
                : "memory");
+}
+using SharedAt = uint32_t;
+__device__ __forceinline__ SharedAt shared_at(void* at) { return shared_address(at); }
+__device__ __forceinline__ Vec4 load_shared_16(SharedAt at) {
+  Vec4 v;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at));
+  return v;
+}
+template <int kWords>
+__device__ __forceinline__ void load_shared_words(SharedAt at, uint32_t (&words)[kWords]) {
+  static_assert(kWords == 1 || kWords == 2 || kWords == 4);
+  if constexpr (kWords == 4) {
+    asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+                 : "r"(at));
+  } else if constexpr (kWords == 2) {
+    asm volatile("ld.shared.v2.u32 {%0, %1}, [%2];" : "=r"(words[0]), "=r"(words[1]) : "r"(at));
+  } else {
+    asm volatile("ld.shared.u32 %0, [%1];" : "=r"(words[0]) : "r"(at));
+  }
+}
+__device__ __forceinline__ void copy_async_at(SharedAt to, const void* from) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+}
+template <int kBytes>
+__device__ __forceinline__ void copy_async_small(SharedAt to, const void* from) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(kBytes) : "memory");
 }
 __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>

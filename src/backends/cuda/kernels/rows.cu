@@ -2,6 +2,7 @@
 
 #include "backends/cuda/kernels/decode_value.h"
 #include "backends/cuda/kernels/language.h"
+#include "backends/cuda/kernels/norm_parts.h"
 
 namespace cove::cuda {
 namespace {
@@ -18,18 +19,6 @@ __global__ void embed_kernel(EmbedLaunch a) {
   const auto* row = static_cast<const unsigned char*>(a.table) + token * a.row_bytes;
   auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
   for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) out[i] = to_bf16(decode_value(a.dtype, row, i));
-}
-
-__device__ __forceinline__ uint32_t add_pair(uint32_t a, uint32_t b) {
-  return pack_bf16(low_bf16(a) + low_bf16(b), high_bf16(a) + high_bf16(b));
-}
-__device__ __forceinline__ float squares(uint32_t pair, float sum) {
-  sum = fused(low_bf16(pair), low_bf16(pair), sum);
-  return fused(high_bf16(pair), high_bf16(pair), sum);
-}
-
-__device__ __forceinline__ uint32_t scale_pair(uint32_t pair, float inverse, const float* scale) {
-  return pack_bf16(low_bf16(pair) * inverse * scale[0], high_bf16(pair) * inverse * scale[1]);
 }
 
 // Rows of a multiple of 8 values that fit into the block's registers: a thread keeps 16 bytes, and asks for its scales
@@ -51,15 +40,14 @@ __global__ void __launch_bounds__(kHeldThreadsMax) rms_norm_held_kernel(RmsNormL
     v = static_cast<Vec4*>(a.residual)[at];
     if (a.delta != nullptr) {
       const Vec4 d = static_cast<const Vec4*>(a.delta)[at];
-      v = {add_pair(v.x, d.x), add_pair(v.y, d.y), add_pair(v.z, d.z), add_pair(v.w, d.w)};
+      v = add_octet(v, d);
       static_cast<Vec4*>(a.residual)[at] = v;
     }
   }
-  const float sum = block_sum(squares(v.w, squares(v.z, squares(v.y, squares(v.x, 0)))), partial);
+  const float sum = block_sum(squares(v, 0), partial);
   const float inverse = reciprocal_sqrt(sum / static_cast<float>(a.width) + a.eps);
   if (!mine) return;
-  static_cast<Vec4*>(a.out)[at] = {scale_pair(v.x, inverse, scale), scale_pair(v.y, inverse, scale + 2),
-                                   scale_pair(v.z, inverse, scale + 4), scale_pair(v.w, inverse, scale + 6)};
+  static_cast<Vec4*>(a.out)[at] = scale_octet(v, inverse, scale);
 }
 
 __device__ __forceinline__ float add_and_square_values(const RmsNormLaunch& a, int64_t row) {

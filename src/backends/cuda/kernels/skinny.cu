@@ -13,7 +13,7 @@
 #include "backends/cuda/kernels/epilogue.h"
 #include "backends/cuda/kernels/language.h"
 #include "backends/cuda/kernels/linear.h"
-#include "backends/cuda/kernels/weight_values.h"
+#include "backends/cuda/kernels/skinny_parts.h"
 
 namespace cove::cuda {
 namespace {
@@ -132,17 +132,6 @@ __device__ __forceinline__ void ask(Feed<K>& feed, const Ring<K>& ring) {
   copy_commit();
 }
 
-// Two matrix instructions: eight inputs of each lane of a quad.
-__device__ __forceinline__ void multiply_octet(const uint32_t (&low)[4], const uint32_t (&high)[4], const Vec4& x,
-                                               float (&sum)[4]) {
-  const uint32_t a0[4] = {low[0], high[0], low[1], high[1]};
-  const uint32_t b0[2] = {x.x, x.y};
-  mma_bf16(sum, a0, b0);
-  const uint32_t a1[4] = {low[2], high[2], low[3], high[3]};
-  const uint32_t b1[2] = {x.z, x.w};
-  mma_bf16(sum, a1, b1);
-}
-
 // Where lane t's four octets of a slice begin: at lane_begin + octet_at(i).
 template <class K>
 __device__ __forceinline__ int lane_begin() {
@@ -193,18 +182,16 @@ __device__ __forceinline__ void multiply_plain(const Vec4 (&words)[K::kWords], c
   }
 }
 
-// kQ4 is multiplied with its offset, and the offset times the sum of x is taken away by a product of its own, which
-// costs the matrix units little and the rest of the multiprocessor nothing.
+// What a group's sum begins with, for all tiles.
 template <class K, int kGroups>
 __device__ __forceinline__ void group_begin(const Vec4 (&x)[K::kOctets][kGroups], int first_octet, int end_octet,
                                             float (&block)[kGroups][4]) {
-  const uint32_t offset[4] = {kMinusNibbleOffset, kMinusNibbleOffset, kMinusNibbleOffset, kMinusNibbleOffset};
 #pragma unroll
   for (int n = 0; n < kGroups; ++n) {
     block[n][0] = block[n][1] = block[n][2] = block[n][3] = 0;
     if constexpr (K::kFormat == WeightFormat::kQ4) {
 #pragma unroll
-      for (int octet = first_octet; octet < end_octet; ++octet) multiply_octet(offset, offset, x[octet][n], block[n]);
+      for (int octet = first_octet; octet < end_octet; ++octet) take_offset(x[octet][n], block[n]);
     }
   }
 }
@@ -224,17 +211,6 @@ __device__ __forceinline__ void read_scales(const unsigned char* from, uint32_t 
     scales[1] = two.y;
   } else {
     scales[0] = *reinterpret_cast<const uint32_t*>(from);
-  }
-}
-
-template <class K>
-__device__ __forceinline__ void group_octet(const Vec4& word, int octet, uint32_t (&pairs)[4]) {
-  if constexpr (K::kFormat == WeightFormat::kQ4) {
-    const uint32_t bits = octet == 0 ? word.x : octet == 1 ? word.y : octet == 2 ? word.z : word.w;
-#pragma unroll
-    for (int j = 0; j < 4; ++j) pairs[j] = nibbles_plus_offset(bits, j);
-  } else {
-    octet_values<K::kFormat>(word, octet, pairs);
   }
 }
 
@@ -260,8 +236,8 @@ __device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords],
       for (int octet = group * kOctets; octet < (group + 1) * kOctets; ++octet) {
         uint32_t low[4];
         uint32_t high[4];
-        group_octet<K>(words[2 * tile], octet, low);
-        group_octet<K>(words[2 * tile + 1], octet, high);
+        group_octet<K::kFormat>(words[2 * tile], octet, low);
+        group_octet<K::kFormat>(words[2 * tile + 1], octet, high);
 #pragma unroll
         for (int n = 0; n < kGroups; ++n) multiply_octet(low, high, x[octet][n], block[n]);
       }

@@ -3,8 +3,7 @@
 namespace cove::cuda {
 namespace {
 
-// Up to here one matrix operand holds all tokens, and hopper/ starts later than skinny.cu.
-constexpr int64_t kSkinnyMax = 8;
+constexpr int64_t kVectorMax = 8;  // one matrix operand holds all tokens
 // Up to here one reading of the weights serves all tokens.
 constexpr int64_t kOneReadingMax = 32;
 // Unpacking writes and reads two bytes a weight. Reading a quarter to one byte a weight once per 32 tokens is cheaper
@@ -17,7 +16,8 @@ bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || for
 }  // namespace
 
 LinearPath choose_linear(const LinearChoice& choice) {
-  if (choice.reproducible || choice.tokens <= kSkinnyMax) return LinearPath::kSkinny;
+  if (choice.reproducible) return LinearPath::kSkinny;
+  if (choice.tokens <= kVectorMax) return LinearPath::kVector;
   if (choice.format == WeightFormat::kBF16) {
     if (choice.hopper) return LinearPath::kHopper;
     return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;

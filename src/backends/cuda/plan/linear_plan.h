@@ -8,6 +8,7 @@
 namespace cove::cuda {
 
 enum class LinearPath : uint8_t {
+  kVector,        // any format, at most eight tokens
   kSkinny,        // any format, bound by reading the weights
   kGemm,          // bf16 tiles
   kUnpackGemm,    // weights to bf16 first, then tiles
