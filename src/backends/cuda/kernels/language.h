@@ -104,6 +104,19 @@ inline uint32_t pack_bf16(float low, float high) {
 }
 inline float from_f16(uint16_t value) { return f16_to_f32(value); }
 inline uint16_t to_f16(float value) { return f32_to_f16(value); }
+inline uint32_t pack_f16(float low, float high) {
+  return f32_to_f16(low) | static_cast<uint32_t>(f32_to_f16(high)) << 16;
+}
+// Two e4m3 values in the low 16 bits, as a pair of f16 (exact).
+inline uint32_t e4m3_pair_to_f16(uint32_t pair) {
+  uint32_t halves = 0;
+  for (int i = 0; i < 2; ++i) {
+    const uint32_t byte = pair >> (8 * i) & 0xff;
+    const auto shifted = static_cast<uint16_t>((byte & 0x80) << 8 | (byte & 0x7f) << 7);  // 2^8 too small
+    halves |= static_cast<uint32_t>(f32_to_f16(f16_to_f32(shifted) * 256.0F)) << (16 * i);
+  }
+  return halves;
+}
 inline uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   return pack_bf16(from_bf16(static_cast<uint16_t>(a)) * from_bf16(static_cast<uint16_t>(b)),
                    from_bf16(static_cast<uint16_t>(a >> 16)) * from_bf16(static_cast<uint16_t>(b >> 16)));
@@ -155,7 +168,8 @@ inline uint64_t atomic_add(uint64_t* at, uint64_t value) {
 // c += a b for a 16x8 tile. Lane L = 4 g + t holds: of a (16x16, rows) a0 = row g, columns 2t, 2t+1; a1 = row g + 8;
 // a2, a3 = those rows, columns 2t + 8, 2t + 9; of b (16x8) b0 = column g, rows 2t, 2t+1; b1 = rows 2t + 8, 2t + 9; of
 // c: c0, c1 = row g, columns 2t, 2t+1; c2, c3 = row g + 8.
-inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+template <float (*kValue)(uint16_t)>
+inline void mma_emulated(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   struct Fragment {
     uint32_t a[4];
     uint32_t b[2];
@@ -173,14 +187,18 @@ inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[
       for (int part = 0; part < 2; ++part) {
         const uint32_t left = row.a[i / 2 + 2 * part];
         const uint32_t right = other.b[part];
-        sum += static_cast<double>(from_bf16(static_cast<uint16_t>(left))) * from_bf16(static_cast<uint16_t>(right));
-        sum += static_cast<double>(from_bf16(static_cast<uint16_t>(left >> 16))) *
-               from_bf16(static_cast<uint16_t>(right >> 16));
+        sum += static_cast<double>(kValue(static_cast<uint16_t>(left))) * kValue(static_cast<uint16_t>(right));
+        sum +=
+            static_cast<double>(kValue(static_cast<uint16_t>(left >> 16))) * kValue(static_cast<uint16_t>(right >> 16));
       }
     }
     c[i] = static_cast<float>(c[i] + sum);
   }
 }
+inline void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_emulated<from_bf16>(c, a, b);
+}
+inline void mma_f16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) { mma_emulated<from_f16>(c, a, b); }
 
 // Four 8x8 matrices of 16-bit values from shared memory: lanes 8 j .. 8 j + 7 name the rows of matrix j (16 bytes each,
 // aligned). Lane 4 g + t gets of each row g, columns 2t, 2t+1; transposed: rows 2t, 2t+1 of column g.
@@ -278,6 +296,24 @@ __device__ __forceinline__ float from_bf16(uint16_t value) {
 }
 __device__ __forceinline__ float from_f16(uint16_t value) { return __half2float(__ushort_as_half(value)); }
 __device__ __forceinline__ uint16_t to_f16(float value) { return __half_as_ushort(__float2half_rn(value)); }
+__device__ __forceinline__ uint32_t pack_f16(float low, float high) {
+  uint32_t packed;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
+  return packed;
+}
+__device__ __forceinline__ uint32_t e4m3_pair_to_f16(uint32_t pair) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  uint32_t halves;
+  asm("cvt.rn.f16x2.e4m3x2 %0, %1;" : "=r"(halves) : "h"(static_cast<uint16_t>(pair)));
+  return halves;
+#else
+  const uint32_t high = __byte_perm(pair, 0, 0x1404U);                        // each byte in the upper half of 16 bits
+  const uint32_t small = (high & 0x80008000U) | ((high >> 1) & 0x3F803F80U);  // 2^8 too small
+  uint32_t halves;
+  asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(halves) : "r"(small), "r"(0x5C005C00U));
+  return halves;
+#endif
+}
 __device__ __forceinline__ uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   uint32_t result;  // sm_80 has no multiplication alone; adding -0 changes nothing
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000U));
@@ -320,6 +356,14 @@ __device__ __forceinline__ uint64_t atomic_add(uint64_t* at, uint64_t value) {
 __device__ __forceinline__ void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
   asm volatile(
       "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
+      "%3};"
+      : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
+
+__device__ __forceinline__ void mma_f16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  asm volatile(
+      "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
       "%3};"
       : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));

@@ -36,4 +36,23 @@ __device__ __forceinline__ void take_offset(const Vec4& x, float (&sum)[4]) {
   multiply_octet(offset, offset, x, sum);
 }
 
+// The same in f16, with the offsets of half_octet(): x as inputs_to_f16() made it.
+__device__ __forceinline__ void multiply_half_octet(const uint32_t (&low)[4], const uint32_t (&high)[4], const Vec4& x,
+                                                    float (&sum)[4]) {
+  const uint32_t a0[4] = {low[0], high[0], low[1], high[1]};
+  const uint32_t b0[2] = {x.x, x.y};
+  mma_f16(sum, a0, b0);
+  const uint32_t a1[4] = {low[2], high[2], low[3], high[3]};
+  const uint32_t b1[2] = {x.z, x.w};
+  mma_f16(sum, a1, b1);
+}
+template <WeightFormat kFormat>
+__device__ __forceinline__ void take_half_offset(const Vec4& x, float (&sum)[4]) {
+  if constexpr (kFormat != WeightFormat::kE4M3) {
+    constexpr uint32_t kEven = kFormat == WeightFormat::kQ4 ? kMinus1032 : kMinus1152;
+    const uint32_t offset[4] = {kEven, kMinus1152, kEven, kMinus1152};
+    multiply_half_octet(offset, offset, x, sum);
+  }
+}
+
 }  // namespace cove::cuda::dev

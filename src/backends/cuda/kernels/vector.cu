@@ -6,7 +6,8 @@
 // sums meet in shared memory; or, where there are tiles enough, every warp has tiles of its own and meets nobody
 // 5 the weights' bytes bind: 4 bits leave 60 cycles of a multiprocessor for 1 KB of them, so that instructions bind
 // unless they are few. Inputs lie in shared memory where they fit; lanes without a token read zeros
-// 6 as skinny.cu: products exact in bf16 x bf16, sums in f32, group scales multiply the sum of their inputs
+// 6 sums in f32, group scales multiply the sum of their inputs. bf16 weights x bf16; all others x f16, in which bytes
+// and nibbles become numbers by putting them in place, and into which inputs up to 65 504 in size fit (all that occur)
 // 7 own; see skinny.cu for the operands' order. Rings of copies (cp.async) run from before the kernel that makes x has
 // ended, from tile to tile. Sums depend on the weights' shape alone, but not in the order of skinny.cu
 #include "backends/cuda/kernels/epilogue.h"
@@ -24,7 +25,8 @@ constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kZeroBytes = 256;           // read by lanes without a token
 constexpr int kTokenPad = 64;             // bytes behind a token's inputs, so that tokens fall on different banks
-constexpr int kNormHeld = 4;              // 16-byte words of a row that a thread norms
+constexpr int kNormFew = 4096;            // inputs that two octets a thread hold
+constexpr int kNormMost = 8192;           // and four
 constexpr int64_t kStagedMax = 40 << 10;  // of inputs in shared memory
 
 template <WeightFormat kFormatOf, int kGroupOf>
@@ -34,6 +36,7 @@ struct Kind {
   static constexpr int kOctets = kWordInputs<kFormat> / 8;
   static constexpr int kScales = kGroupOf == 0 ? 0 : kChunkInputs / kGroupOf;  // of a chunk and row
   static constexpr bool kPanels = kScales > 0;
+  static constexpr bool kHalf = kFormat != WeightFormat::kBF16;          // multiplied in f16
   static constexpr int kStageBytes = (kPanels ? 3 : 2) * 16 * kThreads;  // rows g, rows g + 8, scales
   static constexpr int kStages = kPanels ? 4 : 6;
   static constexpr int kRingBytes = kStages * kStageBytes;
@@ -132,34 +135,47 @@ __device__ __forceinline__ constexpr int octet_offset(int i) {
   return K::kPanels ? 64 * i : 16 * i;
 }
 
-// Copies x into shared memory, zeros behind the last input; normed where that is asked for. The scales were loaded
-// before x was there.
-template <bool kNorm>
-__device__ __forceinline__ void stage_x(const LinearLaunch& a, int32_t pitch, unsigned char* to, float* partial,
-                                        const float (&scale)[kNorm ? kNormHeld : 1][8]) {
+template <class K>
+__device__ __forceinline__ Vec4 as_multiplied(const Vec4& x) {
+  if constexpr (K::kHalf) {
+    return inputs_to_f16<K::kFormat>(x);
+  } else {
+    return x;
+  }
+}
+
+// Copies x into shared memory, zeros behind the last input.
+template <class K>
+__device__ __forceinline__ void stage_x(const LinearLaunch& a, int32_t pitch, unsigned char* to) {
   const auto octets = static_cast<int32_t>(a.weight.layout.padded / 8);
 #pragma unroll 1
   for (int32_t token = 0; token < a.tokens; ++token, to += pitch) {
-    if constexpr (kNorm) {
-      Vec4 held[kNormHeld];
-      float sum = 0;
+#pragma unroll 2
+    for (auto octet = static_cast<int32_t>(threadIdx.x); octet < octets; octet += kThreads)
+      reinterpret_cast<Vec4*>(to)[octet] = as_multiplied<K>(load_inputs(a, token, octet * 8));
+  }
+}
+
+// The same for one token, normed: kHeld octets a thread, whose scales were loaded before x was there.
+template <class K, int kHeld>
+__device__ __forceinline__ void stage_normed(const LinearLaunch& a, unsigned char* to, float* partial,
+                                             const float (&scale)[kHeld][8]) {
+  const auto octets = static_cast<uint32_t>(a.weight.layout.inputs / 8);
+  const auto padded = static_cast<uint32_t>(a.weight.layout.padded / 8);
+  Vec4 held[kHeld];
+  float sum = 0;
 #pragma unroll
-      for (int i = 0; i < kNormHeld; ++i) {
-        const auto octet = static_cast<int32_t>(threadIdx.x) + i * kThreads;
-        held[i] = octet < octets ? load_inputs(a, token, octet * 8) : Vec4{0, 0, 0, 0};
-        sum = squares(held[i], sum);
-      }
-      const float mean = block_sum(sum, partial) / static_cast<float>(a.weight.layout.inputs);
-      const float inverse = reciprocal_sqrt(mean + a.norm_eps);
+  for (int i = 0; i < kHeld; ++i) {
+    const uint32_t octet = threadIdx.x + static_cast<uint32_t>(i * kThreads);
+    held[i] = octet < octets ? static_cast<const Vec4*>(a.x)[octet] : Vec4{0, 0, 0, 0};
+    sum = squares(held[i], sum);
+  }
+  const float mean = block_sum(sum, partial) * (1.0F / static_cast<float>(a.weight.layout.inputs));
+  const float inverse = reciprocal_sqrt(mean + a.norm_eps);
 #pragma unroll
-      for (int i = 0; i < kNormHeld; ++i) {
-        const auto octet = static_cast<int32_t>(threadIdx.x) + i * kThreads;
-        if (octet < octets) reinterpret_cast<Vec4*>(to)[octet] = scale_octet(held[i], inverse, scale[i]);
-      }
-    } else {
-      for (auto octet = static_cast<int32_t>(threadIdx.x); octet < octets; octet += kThreads)
-        reinterpret_cast<Vec4*>(to)[octet] = load_inputs(a, token, octet * 8);
-    }
+  for (int i = 0; i < kHeld; ++i) {
+    const uint32_t octet = threadIdx.x + static_cast<uint32_t>(i * kThreads);
+    if (octet < padded) reinterpret_cast<Vec4*>(to)[octet] = as_multiplied<K>(scale_octet(held[i], inverse, scale[i]));
   }
 }
 
@@ -209,7 +225,7 @@ struct Inputs<K, false> {
   }
   __device__ __forceinline__ void next(Vec4 (&x)[K::kOctets]) {
 #pragma unroll
-    for (int i = 0; i < K::kOctets; ++i) x[i] = ahead[i];
+    for (int i = 0; i < K::kOctets; ++i) x[i] = as_multiplied<K>(ahead[i]);
     chunk = chunk + 1 == end ? first : chunk + 1;
     load();
   }
@@ -219,18 +235,29 @@ struct Inputs<K, false> {
 // --- Products ---
 
 template <class K>
+__device__ __forceinline__ void multiply_octets(const Vec4& low_word, const Vec4& high_word, int octet, const Vec4& x,
+                                                float (&sum)[4]) {
+  uint32_t low[4];
+  uint32_t high[4];
+  if constexpr (K::kHalf) {
+    half_octet<K::kFormat>(low_word, octet, low);
+    half_octet<K::kFormat>(high_word, octet, high);
+    take_half_offset<K::kFormat>(x, sum);
+    multiply_half_octet(low, high, x, sum);
+  } else {
+    octet_values<K::kFormat>(low_word, octet, low);
+    octet_values<K::kFormat>(high_word, octet, high);
+    multiply_octet(low, high, x, sum);
+  }
+}
+
+template <class K>
 __device__ __forceinline__ void multiply_chunk(SharedAt stage, const Vec4 (&x)[K::kOctets], float (&sums)[4]) {
   const Vec4 low_word = load_shared_16(stage);
   const Vec4 high_word = load_shared_16(stage + 16 * kThreads);
   if constexpr (!K::kPanels) {
 #pragma unroll
-    for (int i = 0; i < K::kOctets; ++i) {
-      uint32_t low[4];
-      uint32_t high[4];
-      octet_values<K::kFormat>(low_word, i, low);
-      octet_values<K::kFormat>(high_word, i, high);
-      multiply_octet(low, high, x[i], sums);
-    }
+    for (int i = 0; i < K::kOctets; ++i) multiply_octets<K>(low_word, high_word, i, x[i], sums);
   } else {
     uint32_t scales[K::kScales];
     load_shared_words(stage + 32 * kThreads, scales);
@@ -239,14 +266,8 @@ __device__ __forceinline__ void multiply_chunk(SharedAt stage, const Vec4 (&x)[K
     for (int group = 0; group < K::kScales; ++group) {
       float block[4] = {0, 0, 0, 0};
 #pragma unroll
-      for (int i = group * kOctets; i < (group + 1) * kOctets; ++i) {
-        uint32_t low[4];
-        uint32_t high[4];
-        group_octet<K::kFormat>(low_word, i, low);
-        group_octet<K::kFormat>(high_word, i, high);
-        if constexpr (K::kFormat == WeightFormat::kQ4) take_offset(x[i], block);
-        multiply_octet(low, high, x[i], block);
-      }
+      for (int i = group * kOctets; i < (group + 1) * kOctets; ++i)
+        multiply_octets<K>(low_word, high_word, i, x[i], block);
       const float low_scale = from_f16(static_cast<uint16_t>(scales[group]));
       const float high_scale = from_f16(static_cast<uint16_t>(scales[group] >> 16));
       sums[0] = fused(low_scale, block[0], sums[0]);
@@ -358,7 +379,8 @@ __device__ __forceinline__ void multiply_tiles(const LinearLaunch& a, const Vect
 constexpr int kSumBytes = 2 * kWarps * 128 * 4;
 constexpr int kPartialBytes = 64;
 
-template <class K, bool kStaged, bool kNorm>
+// kHeld: octets that a thread norms; 0: inputs come as they are.
+template <class K, bool kStaged, int kHeld>
 __global__ void __launch_bounds__(kThreads, 3) vector_kernel(LinearLaunch a, VectorShape shape) {
   unsigned char* memory = shared_memory();
   const Work work(a.weight.layout, shape.sharers);
@@ -366,15 +388,13 @@ __global__ void __launch_bounds__(kThreads, 3) vector_kernel(LinearLaunch a, Vec
   Feed<K> feed(a.weight, work);
 #pragma unroll 1
   for (int i = 0; i < K::kStages; ++i) feed.ask(work, ring + i * K::kStageBytes);
-  float scale[kNorm ? kNormHeld : 1][8];
-  if constexpr (kNorm) {
+  float scale[kHeld > 0 ? kHeld : 1][8];
+  if constexpr (kHeld > 0) {
 #pragma unroll
-    for (int i = 0; i < kNormHeld; ++i) {
+    for (int i = 0; i < kHeld; ++i) {
+      const uint32_t at = (threadIdx.x + static_cast<uint32_t>(i * kThreads)) * 8;
 #pragma unroll
-      for (int j = 0; j < 8; ++j) {
-        const int32_t at = (static_cast<int32_t>(threadIdx.x) + i * kThreads) * 8 + j;
-        scale[i][j] = at < a.weight.layout.inputs ? a.norm_scale[at] : 0.0F;
-      }
+      for (uint32_t j = 0; j < 8; ++j) scale[i][j] = at < a.weight.layout.inputs ? a.norm_scale[at + j] : 0.0F;
     }
   }
   let_next_kernel_start();
@@ -385,7 +405,11 @@ __global__ void __launch_bounds__(kThreads, 3) vector_kernel(LinearLaunch a, Vec
     auto* partial = reinterpret_cast<float*>(memory + K::kRingBytes + kSumBytes);
     unsigned char* zeros = memory + K::kRingBytes + kSumBytes + kPartialBytes;
     if (threadIdx.x < kZeroBytes / 16) reinterpret_cast<Vec4*>(zeros)[threadIdx.x] = {0, 0, 0, 0};
-    stage_x<kNorm>(a, shape.x_pitch, zeros + kZeroBytes, partial, scale);
+    if constexpr (kHeld > 0) {
+      stage_normed<K, kHeld>(a, zeros + kZeroBytes, partial, scale);
+    } else {
+      stage_x<K>(a, shape.x_pitch, zeros + kZeroBytes);
+    }
     block_sync();  // all inputs are there
     Inputs<K, true> inputs(a, work, shape.x_pitch, shared_at(zeros + kZeroBytes), shared_at(zeros));
     multiply_tiles<K>(a, shape, work, feed, inputs, ring, sums);
@@ -426,17 +450,19 @@ const char* launch_as(const LinearLaunch& args, void* stream) {
   const LaunchShape grid = {.grid_x = static_cast<unsigned>(tiles < resident ? tiles : resident),
                             .threads = kThreads,
                             .shared_bytes = static_cast<size_t>(bytes)};
-  if (!shape.staged) return launch(grid, stream, vector_kernel<K, false, false>, args, shape);
-  if (args.norm_scale != nullptr) return launch(grid, stream, vector_kernel<K, true, true>, args, shape);
-  return launch(grid, stream, vector_kernel<K, true, false>, args, shape);
+  if (!shape.staged) return launch(grid, stream, vector_kernel<K, false, 0>, args, shape);
+  if (args.norm_scale == nullptr) return launch(grid, stream, vector_kernel<K, true, 0>, args, shape);
+  if (layout.padded <= kNormFew)
+    return launch(grid, stream, vector_kernel<K, true, kNormFew / 8 / kThreads>, args, shape);
+  return launch(grid, stream, vector_kernel<K, true, kNormMost / 8 / kThreads>, args, shape);
 }
 
 }  // namespace
 
+// Every block norms for itself, which for more than one token costs more than it saves.
 bool vector_can_norm(const LinearLaunch& args) {
   const WeightLayout& layout = args.weight.layout;
-  return args.tokens <= kVectorTokens && layout.inputs % 8 == 0 && layout.padded <= int64_t{kNormHeld} * kThreads * 8 &&
-         staged_bytes(args) <= kStagedMax;
+  return args.tokens == 1 && layout.inputs % 8 == 0 && layout.padded <= kNormMost && staged_bytes(args) <= kStagedMax;
 }
 
 const char* launch_vector(const LinearLaunch& args, void* stream) {

@@ -58,6 +58,57 @@ __device__ __forceinline__ uint32_t nibbles_to_bf16(uint32_t word, int j) {
   return sub_bf16x2(nibbles_plus_offset(word, j), 0x43084308U);
 }
 
+// --- As pairs of f16, each plus an offset that the caller takes away ---
+//
+// f16 has three more bits of significand than bf16, in which a byte or a nibble becomes a number without arithmetic:
+// 0x6400 is 1 024 and its last bit 1. kInt8 and kQ8: value + 1 152. kQ4: pairs 0 and 2 value + 1 032, pairs 1 and 3
+// 16 value + 1 152, to be multiplied with a sixteenth of their inputs. kE4M3: no offset.
+constexpr float kPairFactor = 0.0625F;        // of the inputs of pairs 1 and 3, kQ4
+constexpr uint32_t kMinus1032 = 0xE408E408U;  // as a pair of f16
+constexpr uint32_t kMinus1152 = 0xE480E480U;
+
+template <WeightFormat kFormat>
+__device__ __forceinline__ void half_octet(const Vec4& word, int octet, uint32_t (&pairs)[4]) {
+  if constexpr (kFormat == WeightFormat::kQ4) {
+    const uint32_t bits = octet == 0 ? word.x : octet == 1 ? word.y : octet == 2 ? word.z : word.w;
+    pairs[0] = (bits & 0x000F000FU) | 0x64006400U;
+    pairs[1] = (bits & 0x00F000F0U) | 0x64006400U;
+    pairs[2] = ((bits >> 8) & 0x000F000FU) | 0x64006400U;
+    pairs[3] = ((bits >> 8) & 0x00F000F0U) | 0x64006400U;
+    return;
+  }
+  const uint32_t low = octet == 0 ? word.x : word.z;
+  const uint32_t high = octet == 0 ? word.y : word.w;
+  if constexpr (kFormat == WeightFormat::kE4M3) {
+    pairs[0] = e4m3_pair_to_f16(low);
+    pairs[1] = e4m3_pair_to_f16(low >> 16);
+    pairs[2] = e4m3_pair_to_f16(high);
+    pairs[3] = e4m3_pair_to_f16(high >> 16);
+  } else {
+    constexpr uint32_t kThousands = 0x64646464U;
+    const uint32_t first = kFormat == WeightFormat::kQ8 ? 0x4240U : 0x4140U;  // bytes 0, 2 or 0, 1
+    const uint32_t second = kFormat == WeightFormat::kQ8 ? 0x4341U : 0x4342U;
+    pairs[0] = byte_permute(low ^ 0x80808080U, kThousands, first);
+    pairs[1] = byte_permute(low ^ 0x80808080U, kThousands, second);
+    pairs[2] = byte_permute(high ^ 0x80808080U, kThousands, first);
+    pairs[3] = byte_permute(high ^ 0x80808080U, kThousands, second);
+  }
+}
+
+// A pair of inputs as f16. Those beyond its range, which activations do not reach, become the largest.
+__device__ __forceinline__ uint32_t input_pair_to_f16(uint32_t pair, float factor) {
+  constexpr float kMost = 65504.0F;
+  const auto clamped = [&](float x) { return x > kMost ? kMost : x < -kMost ? -kMost : x; };
+  return pack_f16(clamped(low_bf16(pair)) * factor, clamped(high_bf16(pair)) * factor);
+}
+// Eight inputs for half_octet().
+template <WeightFormat kFormat>
+__device__ __forceinline__ Vec4 inputs_to_f16(const Vec4& x) {
+  constexpr float kOdd = kFormat == WeightFormat::kQ4 ? kPairFactor : 1.0F;
+  return {input_pair_to_f16(x.x, 1.0F), input_pair_to_f16(x.y, kOdd), input_pair_to_f16(x.z, 1.0F),
+          input_pair_to_f16(x.w, kOdd)};
+}
+
 // Octet `octet` of a word as four bf16 pairs, without its scale.
 template <WeightFormat kFormat>
 __device__ __forceinline__ void octet_values(const Vec4& word, int octet, uint32_t (&pairs)[4]) {
