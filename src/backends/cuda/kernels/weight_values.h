@@ -95,11 +95,14 @@ __device__ __forceinline__ void half_octet(const Vec4& word, int octet, uint32_t
   }
 }
 
-// A pair of inputs as f16. Those beyond its range, which activations do not reach, become the largest.
-__device__ __forceinline__ uint32_t input_pair_to_f16(uint32_t pair, float factor) {
+// A pair of inputs as f16. Finite ones beyond its range, which activations do not reach, become the largest.
+__device__ __forceinline__ float within_f16(float x) {
   constexpr float kMost = 65504.0F;
-  const auto clamped = [&](float x) { return x > kMost ? kMost : x < -kMost ? -kMost : x; };
-  return pack_f16(clamped(low_bf16(pair)) * factor, clamped(high_bf16(pair)) * factor);
+  const float size = bits_to_float(float_to_bits(x) & 0x7FFFFFFFU);
+  return size > kMost && size < -kMinusInfinity ? (x > 0 ? kMost : -kMost) : x;
+}
+__device__ __forceinline__ uint32_t input_pair_to_f16(uint32_t pair, float factor) {
+  return pack_f16(within_f16(low_bf16(pair)) * factor, within_f16(high_bf16(pair)) * factor);
 }
 // Eight inputs for half_octet().
 template <WeightFormat kFormat>
