@@ -156,7 +156,7 @@ struct Finish {
   }
 };
 
-__device__ __forceinline__ float silu(float x) { return x / (1.0F + __expf(-x)); }
+__device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0F + __expf(-x)); }
 
 // Eight output columns of 16 rows as the two registers of stmatrix: from one block of sums, or from a block of gates
 // and the block of ups behind it.

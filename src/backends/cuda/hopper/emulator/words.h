@@ -54,6 +54,7 @@ inline float __int_as_float(int32_t bits) {
   return value;
 }
 inline float __expf(float x) { return std::exp(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
   emulated::Thread& self = machine().self();
   self.shown[0] = static_cast<uint32_t>(__float_as_int(value));
