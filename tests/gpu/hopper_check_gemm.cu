@@ -213,7 +213,7 @@ bool can_write(const Case& c, GemmKernel kernel) {
 void check_case(const Case& c, const Options& options, double& worst) {
   Arrays arrays(c, 1);
   const GemmArgs args = arrays.args(0, options.multiprocessors);
-  expect(hopper::gemm_supported(args) == (c.tokens >= 9 && (c.tokens <= 128 || can_write(c, GemmKernel::kTiles128))),
+  expect(hopper::gemm_supported(args) == (c.tokens >= 3 && (c.tokens <= 128 || can_write(c, GemmKernel::kTiles128))),
          c.text() + ": gemm_supported");
   for (const GemmKernel kernel : kKernels) {
     const auto plan = hopper::plan_gemm_with(kernel, hopper::gemm_shape(args), options.multiprocessors);
@@ -245,7 +245,7 @@ void check_case(const Case& c, const Options& options, double& worst) {
 std::vector<Case> cases(GemmFormat format, uint64_t seed) {
   std::vector<Case> list;
   // Ragged edges of every dimension, on both sides of the tiles' sizes.
-  for (const int64_t tokens : {9, 16, 17, 33, 64, 65, 127, 128, 129, 300, 513}) {
+  for (const int64_t tokens : {3, 9, 16, 17, 33, 64, 65, 127, 128, 129, 300, 513}) {
     list.push_back({format, tokens, 272, 200, false, false, true, seed});
     list.push_back({format, tokens, 528, 1000, true, false, tokens % 2 == 0, seed + 1});
     list.push_back({format, tokens, 1003, 264, false, true, tokens % 2 == 1, seed + 2});

@@ -91,6 +91,13 @@ bool LinearPlanner::plan_8_bit(const LinearLaunch& launch, hopper::GemmArgs& gem
 
 void LinearPlanner::plan(LinearWork& work) const {
   const WeightLayout& layout = work.launch.weight.layout;
+  // The shortest way for the steps that come most often: these paths are taken whatever hopper/ can do.
+  work.path = choose_linear({.format = layout.format,
+                             .tokens = work.launch.tokens,
+                             .reproducible = reproducible_,
+                             .hopper = true,
+                             .hopper8 = layout.has_row_scales()});
+  if (work.path == LinearPath::kVector || work.path == LinearPath::kSkinny) return;
   hopper::GemmArgs gemm = hopper_gemm(work.launch);
   if (layout.format != WeightFormat::kBF16 && unpacked_) {
     work.unpacked = unpacked_->data();

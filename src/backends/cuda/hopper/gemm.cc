@@ -12,7 +12,7 @@ namespace cove::cuda::hopper {
 namespace {
 
 // Fewer tokens are a matrix-vector product: the portable kernels read each weight once as well, and start sooner.
-constexpr int64_t kTokensMin = 9;
+constexpr int64_t kTokensMin = 3;
 constexpr int64_t kElementsMax = int64_t{1} << 31;
 
 bool aligned(const void* pointer, uintptr_t bytes) { return reinterpret_cast<uintptr_t>(pointer) % bytes == 0; }

@@ -148,6 +148,12 @@ inline uint32_t byte_permute(uint32_t low, uint32_t high, uint32_t selector) {
   return result;
 }
 
+// (a & mask) | bits
+template <uint32_t kMask>
+inline uint32_t and_or(uint32_t a, uint32_t bits) {
+  return (a & kMask) | bits;
+}
+
 inline Vec4 load_stream(const void* at) {
   Vec4 value;
   std::memcpy(&value, __builtin_assume_aligned(at, 16), 16);
@@ -234,10 +240,13 @@ template <int kWords>
 inline void load_shared_words(SharedAt at, uint32_t (&words)[kWords]) {
   std::memcpy(words, at, sizeof(words));
 }
-inline void copy_async_at(SharedAt to, const void* from) { copy_async(to, from, true); }
+// Zeros, and `from` is not read, unless it is there.
+inline void copy_async_at(SharedAt to, const void* from, bool there) {
+  emulated::async_copy(to, from, there ? 16 : 0, there ? 0 : 16);
+}
 template <int kBytes>
-inline void copy_async_small(SharedAt to, const void* from) {
-  copy_async_bytes<kBytes>(to, from);
+inline void copy_async_small(SharedAt to, const void* from, bool there) {
+  emulated::async_copy(to, from, there ? kBytes : 0, there ? 0 : kBytes);
 }
 inline void copy_commit() { emulated::async_commit(); }
 template <int kGroupsLeft>
@@ -339,6 +348,14 @@ __device__ __forceinline__ uint32_t byte_permute(uint32_t low, uint32_t high, ui
   return __byte_perm(low, high, selector);
 }
 
+// One instruction where `bits` is in a register; of two constants the compiler makes two.
+template <uint32_t kMask>
+__device__ __forceinline__ uint32_t and_or(uint32_t a, uint32_t bits) {
+  uint32_t result;
+  asm("lop3.b32 %0, %1, %2, %3, 0xEA;" : "=r"(result) : "r"(a), "n"(kMask), "r"(bits));
+  return result;
+}
+
 // Data that is read once: not kept in L1.
 __device__ __forceinline__ Vec4 load_stream(const void* at) {
   Vec4 v;
@@ -415,12 +432,15 @@ __device__ __forceinline__ void load_shared_words(SharedAt at, uint32_t (&words)
     asm volatile("ld.shared.u32 %0, [%1];" : "=r"(words[0]) : "r"(at));
   }
 }
-__device__ __forceinline__ void copy_async_at(SharedAt to, const void* from) {
-  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;" ::"r"(to), "l"(from) : "memory");
+__device__ __forceinline__ void copy_async_at(SharedAt to, const void* from, bool there) {
+  asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0)
+               : "memory");
 }
 template <int kBytes>
-__device__ __forceinline__ void copy_async_small(SharedAt to, const void* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(to), "l"(from), "n"(kBytes) : "memory");
+__device__ __forceinline__ void copy_async_small(SharedAt to, const void* from, bool there) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(to), "l"(from), "n"(kBytes),
+               "r"(there ? kBytes : 0)
+               : "memory");
 }
 __device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kGroupsLeft>

@@ -27,7 +27,7 @@ constexpr int kZeroBytes = 256;           // read by lanes without a token
 constexpr int kTokenPad = 64;             // bytes behind a token's inputs, so that tokens fall on different banks
 constexpr int kNormFew = 4096;            // inputs that two octets a thread hold
 constexpr int kNormMost = 8192;           // and four
-constexpr int64_t kStagedMax = 40 << 10;  // of inputs in shared memory
+constexpr int64_t kStagedMax = 80 << 10;  // of inputs in shared memory
 
 template <WeightFormat kFormatOf, int kGroupOf>
 struct Kind {
@@ -58,6 +58,7 @@ struct Work {
   int32_t tiles;
   int32_t first;
   int32_t chunks;
+  int32_t asks_from;  // tile, or none where rows have fewer chunks than there are warps
 
   __device__ __forceinline__ Work(const WeightLayout& layout, int32_t sharers) {
     const auto warp = static_cast<int32_t>(threadIdx.x / 32);
@@ -74,6 +75,7 @@ struct Work {
       first = all * warp / kWarps;
       chunks = all * (warp + 1) / kWarps - first;
     }
+    asks_from = chunks > 0 ? tile : tiles;
   }
 };
 
@@ -90,7 +92,8 @@ struct Feed {
   int32_t left;  // chunks of the tile
   int32_t tile;
 
-  __device__ __forceinline__ Feed(const DeviceWeight& weight, const Work& work) : left(work.chunks), tile(work.tile) {
+  __device__ __forceinline__ Feed(const DeviceWeight& weight, const Work& work)
+      : left(work.chunks), tile(work.asks_from) {
     const WeightLayout& layout = weight.layout;
     begin = static_cast<const unsigned char*>(weight.weight) +
             (K::kPanels ? lane() * 16 : lane() / 4 * layout.pitch + lane() % 4 * 16) + work.first * K::kChunkStep;
@@ -105,21 +108,20 @@ struct Feed {
     from = begin + tile * tile_bytes;
     scale = scales + static_cast<int64_t>(tile) * scale_tile_bytes;
   }
-  // Into the stage at `to`; a group of copies of its own, also when nothing is left.
+  // Into the stage at `to`; a group of copies of its own, of zeros when nothing is left.
   __device__ __forceinline__ void ask(const Work& work, SharedAt to) {
-    if (tile < work.tiles && left > 0) {
-      copy_async_at(to, from);
-      copy_async_at(to + 16 * kThreads, from + (K::kPanels ? 512 : half_step));
-      if constexpr (K::kPanels) copy_async_small<4 * K::kScales>(to + 32 * kThreads, scale);
-      from += K::kChunkStep;
-      scale += K::kScaleStep;
-      if (--left == 0) {
-        left = work.chunks;
-        tile += work.tile_step;
-        open();
-      }
-    }
+    const bool there = tile < work.tiles;
+    copy_async_at(to, from, there);
+    copy_async_at(to + 16 * kThreads, from + (K::kPanels ? 512 : half_step), there);
+    if constexpr (K::kPanels) copy_async_small<4 * K::kScales>(to + 32 * kThreads, scale, there);
     copy_commit();
+    from += K::kChunkStep;
+    scale += K::kScaleStep;
+    if (--left == 0) {
+      left = work.chunks;
+      tile += work.tile_step;
+      open();
+    }
   }
 };
 

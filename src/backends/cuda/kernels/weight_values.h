@@ -52,7 +52,7 @@ __device__ __forceinline__ void fp8_to_bf16(uint32_t word, uint32_t& first, uint
 constexpr float kNibbleOffset = 136.0F;
 constexpr uint32_t kMinusNibbleOffset = 0xC308C308U;  // as a pair of bf16
 __device__ __forceinline__ uint32_t nibbles_plus_offset(uint32_t word, int j) {
-  return ((word >> (4 * j)) & 0x000F000FU) | 0x43004300U;
+  return and_or<0x000F000FU>(word >> (4 * j), 0x43004300U);
 }
 __device__ __forceinline__ uint32_t nibbles_to_bf16(uint32_t word, int j) {
   return sub_bf16x2(nibbles_plus_offset(word, j), 0x43084308U);
@@ -71,10 +71,11 @@ template <WeightFormat kFormat>
 __device__ __forceinline__ void half_octet(const Vec4& word, int octet, uint32_t (&pairs)[4]) {
   if constexpr (kFormat == WeightFormat::kQ4) {
     const uint32_t bits = octet == 0 ? word.x : octet == 1 ? word.y : octet == 2 ? word.z : word.w;
-    pairs[0] = (bits & 0x000F000FU) | 0x64006400U;
-    pairs[1] = (bits & 0x00F000F0U) | 0x64006400U;
-    pairs[2] = ((bits >> 8) & 0x000F000FU) | 0x64006400U;
-    pairs[3] = ((bits >> 8) & 0x00F000F0U) | 0x64006400U;
+    constexpr uint32_t kThousands = 0x64006400U;
+    pairs[0] = and_or<0x000F000FU>(bits, kThousands);
+    pairs[1] = and_or<0x00F000F0U>(bits, kThousands);
+    pairs[2] = and_or<0x000F000FU>(bits >> 8, kThousands);
+    pairs[3] = and_or<0x00F000F0U>(bits >> 8, kThousands);
     return;
   }
   const uint32_t low = octet == 0 ? word.x : word.z;

@@ -4,6 +4,8 @@ namespace cove::cuda {
 namespace {
 
 constexpr int64_t kVectorMax = 8;  // one matrix operand holds all tokens
+// With more, the inputs of a 7B model's longest rows do not fit beside the ring, and hopper/'s products are faster.
+constexpr int64_t kVectorMaxHopper = 2;
 // Up to here one reading of the weights serves all tokens.
 constexpr int64_t kOneReadingMax = 32;
 // Unpacking writes and reads two bytes a weight. Reading a quarter to one byte a weight once per 32 tokens is cheaper
@@ -17,7 +19,8 @@ bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || for
 
 LinearPath choose_linear(const LinearChoice& choice) {
   if (choice.reproducible) return LinearPath::kSkinny;
-  if (choice.tokens <= kVectorMax) return LinearPath::kVector;
+  const bool streams = choice.format == WeightFormat::kBF16 ? choice.hopper : choice.hopper8;
+  if (choice.tokens <= (streams ? kVectorMaxHopper : kVectorMax)) return LinearPath::kVector;
   if (choice.format == WeightFormat::kBF16) {
     if (choice.hopper) return LinearPath::kHopper;
     return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;

@@ -150,8 +150,10 @@ TEST(LinearPlan, one_path_for_every_number_of_tokens_when_reproducible) {
 }
 
 TEST(LinearPlan, takes_the_fastest_path_there_is) {
-  EXPECT_EQ(choose_linear({.tokens = 8, .hopper = true}), LinearPath::kVector);
-  EXPECT_EQ(choose_linear({.tokens = 9, .hopper = true}), LinearPath::kHopper);
+  EXPECT_EQ(choose_linear({.tokens = 2, .hopper = true}), LinearPath::kVector);
+  EXPECT_EQ(choose_linear({.tokens = 3, .hopper = true}), LinearPath::kHopper);
+  EXPECT_EQ(choose_linear({.tokens = 8}), LinearPath::kVector);
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 8, .hopper = true}), LinearPath::kVector);
   EXPECT_EQ(choose_linear({.tokens = 32}), LinearPath::kSkinny);
   EXPECT_EQ(choose_linear({.tokens = 33}), LinearPath::kGemm);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 16, .hopper = true}), LinearPath::kSkinny);
