@@ -144,7 +144,7 @@ inline constexpr const char* kUntiedModels[] = {"llama", "qwen2_bf16", "qwen2_un
 
 // Eight positions of the longest prompt, which may be multiplied with activations in eight bits too: `tolerance` is of
 // the root mean square over the rows. int8 rounds an activation by about 0.006 of the row's deviation, e4m3 by 0.026 of
-// its own magnitude; some eight products in a row add up like noise.
+// its own magnitude; some eight products in a row add up like noise: on an H200 up to 0.040 and less than 0.15.
 inline void expect_prompt_logits_of_reference(const MakeCuda& make, const std::string& model, CudaWeightFormat format,
                                               double tolerance) {
   const Golden golden = open_golden(model);

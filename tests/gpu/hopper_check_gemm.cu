@@ -30,13 +30,11 @@ const char* name_of(GemmKernel kernel) {
     case GemmKernel::kTiles128: return "tiles128";
     case GemmKernel::kStream: return "stream";
     case GemmKernel::kStreamPair: return "stream2";
-    case GemmKernel::kStreamQuad: return "stream4";
     default: return "split";
   }
 }
-constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair,  GemmKernel::kTiles256,   GemmKernel::kTiles128,
-                                   GemmKernel::kStream,     GemmKernel::kStreamPair, GemmKernel::kStreamQuad,
-                                   GemmKernel::kStreamSplit};
+constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair, GemmKernel::kTiles256,   GemmKernel::kTiles128,
+                                   GemmKernel::kStream,    GemmKernel::kStreamPair, GemmKernel::kStreamSplit};
 constexpr GemmFormat kFormats[] = {GemmFormat::kBF16, GemmFormat::kE4M3, GemmFormat::kInt8};
 
 int64_t element_bytes(GemmFormat format) { return format == GemmFormat::kBF16 ? 2 : 1; }

@@ -93,7 +93,9 @@ class CudaBackend final : public Backend {
   const float* turns_for(const RopeKvArgs& args);
   void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
   bool add_in_product(const RmsNormLaunch& norm);
-  bool norm_in_product(LinearLaunch& launch);
+  RmsNormLaunch* norm_before(const LinearLaunch& launch);
+  void norm_in_product(LinearLaunch& launch);
+  void round_in_norm(LinearWork& work);
   Status draw_on_host();
   Status take_attention_workspace();
   bool is_decoding() const;
@@ -122,7 +124,7 @@ class CudaBackend final : public Backend {
   std::vector<PlannedAttention> planned_;
   std::vector<Turns> turns_;
   std::vector<Work> list_;
-  bool can_norm_in_product_ = false;  // what the last norm in the list makes is read by the next product alone
+  bool norm_is_transient_ = false;  // what the last norm in the list makes is read by the next product alone
   SampleArgs sampling_;
   std::vector<SampleRow> sample_rows_;
   SampleScratch scratch_;
@@ -254,7 +256,7 @@ void CudaBackend::rms_norm(const RmsNormArgs& args) {
                        .rows = args.residual.shape[0],
                        .width = args.residual.shape[1]};
   if (args.is_transient && add_in_product(launch)) launch.delta = nullptr;
-  can_norm_in_product_ = args.is_transient && launch.delta == nullptr;
+  norm_is_transient_ = args.is_transient;
   list_.emplace_back(launch);
 }
 
@@ -272,15 +274,33 @@ bool CudaBackend::add_in_product(const RmsNormLaunch& norm) {
   return true;
 }
 
-// Lets a product norm its inputs, when the list ends with the norm that would make them.
-bool CudaBackend::norm_in_product(LinearLaunch& launch) {
-  const auto* norm = list_.empty() || !can_norm_in_product_ ? nullptr : std::get_if<RmsNormLaunch>(&list_.back());
-  if (norm == nullptr || norm->out != launch.x || !vector_can_norm(launch)) return false;
+// The norm that makes x for the product to come, and for nobody else. Null: there is none.
+RmsNormLaunch* CudaBackend::norm_before(const LinearLaunch& launch) {
+  auto* norm = list_.empty() || !norm_is_transient_ ? nullptr : std::get_if<RmsNormLaunch>(&list_.back());
+  return norm != nullptr && norm->out == launch.x ? norm : nullptr;
+}
+
+// Lets a product norm its inputs itself.
+void CudaBackend::norm_in_product(LinearLaunch& launch) {
+  const RmsNormLaunch* norm = norm_before(launch);
+  if (norm == nullptr || norm->delta != nullptr || !vector_can_norm(launch)) return;
   launch.x = norm->residual;
   launch.norm_scale = norm->scale;
   launch.norm_eps = norm->eps;
   list_.pop_back();
-  return true;
+}
+
+// Lets the norm round the inputs of a product in 8 bits.
+void CudaBackend::round_in_norm(LinearWork& work) {
+  RmsNormLaunch* norm = norm_before(work.launch);
+  hopper::QuantizeArgs& activations = work.activations;
+  if (norm == nullptr || norm->rounded != nullptr || activations.out_pitch % 8 != 0 || !rms_norm_can_round(*norm))
+    return;
+  norm->rounded = activations.out;
+  norm->rounded_pitch = activations.out_pitch;
+  norm->rounded_scale = activations.scale;
+  norm->rounded_fp8 = activations.format == hopper::GemmFormat::kE4M3;
+  activations = {};
 }
 
 void CudaBackend::linear(const LinearArgs& args) {
@@ -300,7 +320,8 @@ void CudaBackend::linear(const LinearArgs& args) {
                              .multiprocessors = device_->facts().multiprocessors}};
   if (work.launch.tokens == 0) return;
   linears_.plan(work);
-  if (work.path == LinearPath::kVector) (void)norm_in_product(work.launch);
+  if (work.path == LinearPath::kVector) norm_in_product(work.launch);
+  if (work.path == LinearPath::kHopper8) round_in_norm(work);
   list_.emplace_back(work);
 }
 

@@ -12,7 +12,9 @@ const char* run_linear(const LinearWork& work, void* stream) {
     case LinearPath::kGemm: return launch_gemm(work.launch, stream);
     case LinearPath::kHopper: return hopper::launch_gemm(work.gemm, stream);
     case LinearPath::kHopper8:
-      if (const char* error = hopper::launch_quantize_rows(work.activations, stream)) return error;
+      if (work.activations.x != nullptr) {
+        if (const char* error = hopper::launch_quantize_rows(work.activations, stream)) return error;
+      }
       return hopper::launch_gemm(work.gemm, stream);
     case LinearPath::kUnpackGemm:
     case LinearPath::kUnpackHopper: break;

@@ -97,9 +97,6 @@ const char* launch_stream_kernel(const GemmLaunch& launch) {
 
 template <class Format, int kTokens>
 const char* launch_stream_tokens(const GemmLaunch& launch) {
-  if constexpr (kTokens >= 64) {
-    if (launch.plan.share == 4) return launch_stream_kernel<Format, kTokens, 4>(launch);
-  }
   return launch.plan.share == 2 ? launch_stream_kernel<Format, kTokens, 2>(launch)
                                 : launch_stream_kernel<Format, kTokens, 1>(launch);
 }

@@ -2,6 +2,7 @@
 
 #include "backends/cuda/kernels/decode_value.h"
 #include "backends/cuda/kernels/language.h"
+#include "backends/cuda/kernels/round_values.h"
 #include "backends/cuda/kernels/weight_values.h"
 
 namespace cove::cuda {
@@ -80,25 +81,6 @@ __global__ void pack_q4_kernel(PackLaunch a) {
           *reinterpret_cast<const uint16_t*>(from + block * 18);
     }
   }
-}
-
-__device__ __forceinline__ float magnitude(float value) { return value < 0 ? -value : value; }
-
-// To the nearest e4m3, ties to even; |value| at most 448.
-__device__ __forceinline__ unsigned char to_e4m3(float value) {
-  const float size = magnitude(value);
-  const unsigned sign = value < 0 ? 0x80U : 0U;
-  if (size < 0.015625F) return static_cast<unsigned char>(sign | static_cast<unsigned>(round_nearest(size * 512.0F)));
-  const uint32_t bits = float_to_bits(size);
-  const uint32_t rounded = (bits + 0x7FFFFU + ((bits >> 20) & 1U)) >> 20;  // 3 bits of significand left
-  const uint32_t code = rounded - (120U << 3);                             // exponent bias 127 to 7
-  return static_cast<unsigned char>(sign | (code > 0x7EU ? 0x7EU : code));
-}
-
-__device__ __forceinline__ int to_quant(float value, float inverse, float limit) {
-  float q = round_nearest(value * inverse);
-  q = q > limit ? limit : q < -limit ? -limit : q;
-  return static_cast<int>(q);
 }
 
 __global__ void __launch_bounds__(kThreads) quantize_row_kernel(PackLaunch a) {

@@ -3,6 +3,7 @@
 #include "backends/cuda/kernels/decode_value.h"
 #include "backends/cuda/kernels/language.h"
 #include "backends/cuda/kernels/norm_parts.h"
+#include "backends/cuda/kernels/round_values.h"
 
 namespace cove::cuda {
 namespace {
@@ -24,6 +25,47 @@ __global__ void embed_kernel(EmbedLaunch a) {
 // Rows of a multiple of 8 values that fit into the block's registers: a thread keeps 16 bytes, and asks for its scales
 // before the kernel that makes delta has ended. One block a row.
 constexpr unsigned kHeldThreadsMax = 1024;
+
+__device__ __forceinline__ uint32_t larger_bits(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+// The bits of the largest magnitude over the block; those of infinities and NaNs are the largest.
+__device__ __forceinline__ uint32_t block_max_bits(const Vec4& octet, uint32_t* partial) {
+  const uint32_t pairs[4] = {octet.x, octet.y, octet.z, octet.w};
+  uint32_t most = 0;
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    most = larger_bits(most, larger_bits(pairs[i] << 16 & 0x7FFF0000U, pairs[i] & 0x7FFF0000U));
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) most = larger_bits(most, shuffle_xor(most, mask));
+  block_sync();  // partial may still be read from an earlier sum
+  if (lane() == 0) partial[threadIdx.x / 32] = most;
+  block_sync();
+  for (unsigned i = 0; i < blockDim.x / 32; ++i) most = larger_bits(most, partial[i]);
+  return most;
+}
+
+// The block's row in 8 bits: one scale, the largest magnitude / 448 or / 127; NaN where one is not finite.
+__device__ __forceinline__ void round_row(const RmsNormLaunch& a, const Vec4& octet, bool mine, uint32_t* partial) {
+  constexpr float kScaleMin = 1e-37F;  // whose inverse is finite
+  constexpr uint32_t kInfinity = 0x7F800000U;
+  const uint32_t bits = block_max_bits(octet, partial);
+  float scale = bits_to_float(bits) / (a.rounded_fp8 ? 448.0F : 127.0F);
+  if (bits >= kInfinity) scale = bits_to_float(0x7FC00000U);
+  const float inverse = scale > kScaleMin ? 1.0F / scale : 0.0F;
+  if (threadIdx.x == 0) a.rounded_scale[blockIdx.x] = scale;
+  if (!mine) return;
+  const uint32_t pairs[4] = {octet.x, octet.y, octet.z, octet.w};
+  uint32_t words[2] = {0, 0};
+#pragma unroll
+  for (int i = 0; i < 8; ++i) {
+    const float value = (i % 2 == 0 ? low_bf16(pairs[i / 2]) : high_bf16(pairs[i / 2])) * inverse;
+    const uint32_t byte = a.rounded_fp8 ? to_e4m3(value) : static_cast<uint32_t>(to_quant(value, 1.0F, 127.0F)) & 0xFFU;
+    words[i / 4] |= byte << (i % 4 * 8);
+  }
+  auto* to = static_cast<unsigned char*>(a.rounded) + static_cast<int64_t>(blockIdx.x) * a.rounded_pitch;
+  reinterpret_cast<Vec2*>(to)[threadIdx.x] = {words[0], words[1]};
+}
+
 __global__ void __launch_bounds__(kHeldThreadsMax) rms_norm_held_kernel(RmsNormLaunch a) {
   let_next_kernel_start();
   auto* partial = reinterpret_cast<float*>(shared_memory());
@@ -46,8 +88,12 @@ __global__ void __launch_bounds__(kHeldThreadsMax) rms_norm_held_kernel(RmsNormL
   }
   const float sum = block_sum(squares(v, 0), partial);
   const float inverse = reciprocal_sqrt(sum / static_cast<float>(a.width) + a.eps);
-  if (!mine) return;
-  static_cast<Vec4*>(a.out)[at] = scale_octet(v, inverse, scale);
+  const Vec4 normed = scale_octet(v, inverse, scale);
+  if (a.rounded != nullptr) {
+    round_row(a, normed, mine, reinterpret_cast<uint32_t*>(partial));
+  } else if (mine) {
+    static_cast<Vec4*>(a.out)[at] = normed;
+  }
 }
 
 __device__ __forceinline__ float add_and_square_values(const RmsNormLaunch& a, int64_t row) {
@@ -238,10 +284,12 @@ const char* launch_embed(const EmbedLaunch& args, void* stream) {
   return launch({.grid_x = rows_of(args.count), .threads = kThreads}, stream, embed_kernel, args);
 }
 
+bool rms_norm_can_round(const RmsNormLaunch& args) { return args.width % 8 == 0 && args.width / 8 <= kHeldThreadsMax; }
+
 const char* launch_rms_norm(const RmsNormLaunch& args, void* stream) {
   if (args.rows == 0) return nullptr;
   const auto held = static_cast<unsigned>((args.width / 8 + 31) / 32 * 32);
-  if (args.width % 8 == 0 && args.width / 8 <= kHeldThreadsMax) {
+  if (rms_norm_can_round(args)) {
     return launch({.grid_x = rows_of(args.rows), .threads = held, .shared_bytes = held / 32 * sizeof(float)}, stream,
                   rms_norm_held_kernel, args);
   }

@@ -43,8 +43,14 @@ struct RmsNormLaunch {
   void* out = nullptr;
   int64_t rows = 0;
   int64_t width = 0;
+  // Instead of out, its values in 8 bits, as launch_quantize_rows of hopper/ makes them (rms_norm_can_round).
+  void* rounded = nullptr;         // [rows][rounded_pitch bytes]
+  int64_t rounded_pitch = 0;       // a multiple of 8
+  float* rounded_scale = nullptr;  // [rows]
+  bool rounded_fp8 = false;        // e4m3; else int8
   bool operator==(const RmsNormLaunch&) const = default;
 };
+bool rms_norm_can_round(const RmsNormLaunch& args);
 const char* launch_rms_norm(const RmsNormLaunch& args, void* stream);
 
 // out[i] = in[rows[i]]; bf16.

@@ -295,13 +295,6 @@ TEST(HopperEmulated, pairs_of_blocks_share_few_tokens) {
   check_stream<Int8, 32, 2>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, {5}, 35);
 }
 
-TEST(HopperEmulated, four_blocks_share_few_tokens) {
-  COVE_SKIP_COROUTINES();
-  check_stream<Bf16, 64, 4>({.rows = 49, .outputs = 600, .in = 200, .out_f32 = true, .bias = true}, {2}, 51);
-  check_stream<Bf16, 128, 4>({.rows = 101, .outputs = 528, .in = 840, .swiglu = true}, {3}, 52);
-  check_stream<E4m3, 128, 4>({.rows = 128, .outputs = 528, .in = 264}, {2}, 53);
-}
-
 TEST(HopperEmulated, a_cluster_adds_the_parts_of_its_tile) {
   COVE_SKIP_COROUTINES();
   check_stream<Bf16, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {.cluster_parts = 3}, 41);

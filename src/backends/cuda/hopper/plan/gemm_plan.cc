@@ -140,10 +140,9 @@ double stream_slot_bytes(const GemmPlan& plan) { return static_cast<double>(kTil
 
 // Stretches cut anywhere, parts through device memory.
 std::optional<GemmPlan> plan_stream(GemmKernel kernel, const GemmShape& shape, int multiprocessors) {
-  const int32_t share = kernel == GemmKernel::kStreamQuad ? 4 : kernel == GemmKernel::kStreamPair ? 2 : 1;
-  const int64_t workers_max = share > 2 ? clusters_at_once(share, multiprocessors) : multiprocessors / share;
+  const int32_t share = kernel == GemmKernel::kStreamPair ? 2 : 1;
+  const int64_t workers_max = multiprocessors / share;
   GemmPlan plan = stream_of(kernel, shape, share);
-  if (workers_max == 0 || plan.token_tile < (share > 2 ? 64 : 16)) return std::nullopt;
   StreamSchedule& s = plan.stream;
   s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, workers_max));
   plan.blocks = s.workers * share;
@@ -194,8 +193,7 @@ std::optional<GemmPlan> plan_gemm_with(GemmKernel kernel, const GemmShape& shape
 
 std::optional<GemmPlan> plan_stream_gemm(const GemmShape& shape, int multiprocessors) {
   std::optional<GemmPlan> best;
-  for (const GemmKernel kernel :
-       {GemmKernel::kStream, GemmKernel::kStreamPair, GemmKernel::kStreamQuad, GemmKernel::kStreamSplit}) {
+  for (const GemmKernel kernel : {GemmKernel::kStream, GemmKernel::kStreamPair, GemmKernel::kStreamSplit}) {
     const std::optional<GemmPlan> plan = plan_gemm_with(kernel, shape, multiprocessors);
     if (plan && (!best || plan->cycles < best->cycles)) best = plan;
   }

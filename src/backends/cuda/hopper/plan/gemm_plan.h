@@ -25,7 +25,6 @@ enum class GemmKernel : uint8_t {
   kTiles128,     // 128 x 128
   kStream,       // weights on the M side, up to 128 tokens on the N side
   kStreamPair,   // the same; pairs of blocks share x
-  kStreamQuad,   // the same; four blocks share x: more than 32 tokens
   kStreamSplit,  // the same; a cluster adds the parts of its tile in shared memory
 };
 
@@ -33,7 +32,7 @@ struct GemmPlan {
   GemmKernel kernel = GemmKernel::kTilesPair;
   int32_t blocks = 0;         // of the grid
   int32_t token_tile = 0;     // the streams: 16, 32, 64, 128
-  int32_t share = 1;          // the streams: blocks that share x, 1, 2 or 4
+  int32_t share = 1;          // the streams: blocks that share x, 1 or 2
   int32_t cluster_parts = 1;  // kStreamSplit: workers of a tile, all in one cluster
   TileSchedule tiles{};       // the kTiles kernels
   StreamSchedule stream{};    // the streams

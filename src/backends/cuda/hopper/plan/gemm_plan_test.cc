@@ -11,9 +11,8 @@ namespace cove::cuda::hopper {
 namespace {
 
 constexpr int kMultiprocessors = 132;  // of an H200
-constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair,  GemmKernel::kTiles256,   GemmKernel::kTiles128,
-                                   GemmKernel::kStream,     GemmKernel::kStreamPair, GemmKernel::kStreamQuad,
-                                   GemmKernel::kStreamSplit};
+constexpr GemmKernel kKernels[] = {GemmKernel::kTilesPair, GemmKernel::kTiles256,   GemmKernel::kTiles128,
+                                   GemmKernel::kStream,    GemmKernel::kStreamPair, GemmKernel::kStreamSplit};
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -66,7 +65,7 @@ TEST(HopperGemmPlan, every_candidate_of_random_shapes_fits_its_workspace) {
     const int multiprocessors = i % 3 == 0 ? 2 + i % 131 : kMultiprocessors;
     for (const GemmKernel kernel : kKernels) {
       const auto plan = plan_gemm_with(kernel, shape, multiprocessors);
-      if (kernel != GemmKernel::kStreamSplit && kernel != GemmKernel::kStreamQuad) {
+      if (kernel != GemmKernel::kStreamSplit) {
         ASSERT_EQ(plan.has_value(), !is_stream(kernel) || shape.rows <= 128);
       }
       if (plan) check_plan(*plan, shape, multiprocessors);
@@ -129,8 +128,7 @@ TEST(HopperGemmPlan, decode_of_128_tokens_shares_x) {
   const auto kernel = [](int64_t weight_rows, int64_t in) {
     return plan_gemm({.rows = 128, .weight_rows = weight_rows, .in = in}, kMultiprocessors).kernel;
   };
-  EXPECT_EQ(kernel(37888, 3584), GemmKernel::kStreamQuad);
-  EXPECT_EQ(kernel(152064, 3584), GemmKernel::kStreamQuad);
+  EXPECT_EQ(kernel(37888, 3584), GemmKernel::kStreamPair);
   EXPECT_EQ(kernel(3584, 18944), GemmKernel::kStreamSplit);
 }
 
