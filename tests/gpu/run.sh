@@ -30,6 +30,7 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader ||
 
 # --- 1 build ---
 bundle=build/gpu-bundle
+[ -f $bundle.tar.xz ] && [ ! -d $bundle ] && python3 -W ignore -m tarfile -e $bundle.tar.xz build
 if [ -x "$bundle/cove" ]; then
   cove=$bundle/cove conformance=$bundle/cove_cuda_test golden=$bundle/cove_golden_cuda_test
   say "using $bundle"
@@ -39,8 +40,13 @@ else
 fi
 
 # --- 2 check ---
-step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper" --trace
-step sampling 60 tests/gpu/sample_speed.sh "$out"
+if [ -x "$bundle/hopper_check" ]; then
+  step hopper 100 "$bundle/hopper_check"
+  step sampling 30 "$bundle/sample_speed"
+else
+  step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper"
+  step sampling 60 tests/gpu/sample_speed.sh "$out"
+fi
 step conformance 120 "$conformance"
 step golden 120 "$golden"
 # transformers as the oracle: small random models of each family, logits and 256 greedy steps.
@@ -55,9 +61,9 @@ if [ -f models/cove-mini/config.json ]; then
 fi
 if command -v compute-sanitizer >/dev/null 2>&1; then
   # The odd sizes of every operation; the large batches would take the sanitizer minutes.
-  step memcheck 120 compute-sanitizer --target-processes all --error-exitcode 9 "$conformance" \
+  step memcheck 90 compute-sanitizer --target-processes all --error-exitcode 9 "$conformance" \
     --gtest_filter='*embed*:*rms_norm_matches*:*gather*:*sample*:*stacks_parts*:*swiglu*:*every_cache_format*:*copy_page*:*behind_a_sequence*'
-  step racecheck 90 compute-sanitizer --tool racecheck --target-processes all --error-exitcode 9 "$conformance" \
+  step racecheck 70 compute-sanitizer --tool racecheck --target-processes all --error-exitcode 9 "$conformance" \
     --gtest_filter='*fast*rms_norm_matches*:*fast*sample*:*fast*stacks_parts*:*fast*every_group_size*'
 else
   say "no compute-sanitizer: memcheck and racecheck are skipped"
@@ -65,9 +71,12 @@ fi
 
 # --- 3 measure ---
 shape=R1-Distill-Qwen-7B
-for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
-  step "bench_$format" 120 "$cove" bench --device cuda --shape $shape --format $format --prefill 4096 --decode 64 --batch 1,8,32,128
-done
+bench() { # bench NAME FORMAT ARGS...
+  name=$1; format=$2; shift 2
+  step "bench_$name" 60 "$cove" bench --device cuda --shape $shape --format "$format" "$@"
+}
+for format in bf16 fp8 int8; do bench "long_$format" $format --prefill 4096 --decode 16 --batch 1; done
+for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do bench $format $format --prefill 128 --decode 64 --batch 1,8,32,128; done
 
 # --- 4 serve ---
 url=http://127.0.0.1:18080
@@ -79,7 +88,7 @@ serve() { # serve NAME MODEL [FORMAT]: one client, 64 clients, 64 clients a thir
   step "ttft_$1" 30 "$cove" bench --url $url --concurrency 1 --requests 20 --prompt-tokens 512 --max-tokens 64
   step "load_$1" 60 "$cove" bench --url $url --concurrency 64 --requests 256 --prompt-words 256 --max-tokens 128
   command -v python3 >/dev/null 2>&1 && step "cancels_$1" 60 python3 tests/gpu/load_cancels.py --url $url --clients 64 --requests 256
-  [ "$1" = 7b ] && step "rate_$1" 180 "$cove" bench --url $url --find-rate --rate 24 --trial-s 12 --prompt-tokens 512 --max-tokens 256
+  [ "$1" = 7b ] && step "rate_$1" 120 "$cove" bench --url $url --find-rate --rate 16 --trial-s 8 --prompt-tokens 512 --max-tokens 256
   kill -TERM $pid 2>/dev/null
   wait $pid || { say "serve_$1: ended with code $?, see $out/serve_$1.log"; failed=1; }
 }
@@ -92,7 +101,7 @@ fi
 # --- the table ---
 {
   printf '\n%s\n' "$(nvidia-smi --query-gpu=name --format=csv,noheader), $(date -u +%F), $shape, random weights"
-  for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do
+  for format in long_bf16 long_fp8 long_int8 bf16 fp8 int8 w4a16 q8_0 q4_0; do
     printf '\n--- %s\n' $format
     grep -E 'phase|prefill|decode|before|after|loaded' "$out/bench_$format.log" 2>/dev/null
   done
