@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/backend/buffers.h"
+#include "backends/cuda/backend/fusion.h"
 #include "backends/cuda/backend/linear_planner.h"
 #include "backends/cuda/backend/step_arrays.h"
 #include "backends/cuda/backend/step_work.h"
@@ -92,10 +93,6 @@ class CudaBackend final : public Backend {
   const PlannedAttention& plan_for(const AttentionArgs& args);
   const float* turns_for(const RopeKvArgs& args);
   void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
-  bool add_in_product(const RmsNormLaunch& norm);
-  RmsNormLaunch* norm_before(const LinearLaunch& launch);
-  void norm_in_product(LinearLaunch& launch);
-  void round_in_norm(LinearWork& work);
   Status draw_on_host();
   Status take_attention_workspace();
   bool is_decoding() const;
@@ -255,52 +252,9 @@ void CudaBackend::rms_norm(const RmsNormArgs& args) {
                        .out = args.out.data,
                        .rows = args.residual.shape[0],
                        .width = args.residual.shape[1]};
-  if (args.is_transient && add_in_product(launch)) launch.delta = nullptr;
+  if (args.is_transient && add_in_product(list_, launch)) launch.delta = nullptr;
   norm_is_transient_ = args.is_transient;
   list_.emplace_back(launch);
-}
-
-// Lets the product that makes delta add it to the residual. False: it cannot.
-bool CudaBackend::add_in_product(const RmsNormLaunch& norm) {
-  auto* product = list_.empty() ? nullptr : std::get_if<LinearWork>(&list_.back());
-  if (norm.delta == nullptr || product == nullptr || product->path != LinearPath::kVector) return false;
-  LinearLaunch& launch = product->launch;
-  const WeightLayout& layout = launch.weight.layout;
-  if (launch.out != norm.delta || launch.out_f32 || layout.interleaved || launch.tokens != norm.rows ||
-      layout.outputs != norm.width) {
-    return false;
-  }
-  launch.add_to = norm.residual;
-  return true;
-}
-
-// The norm that makes x for the product to come, and for nobody else. Null: there is none.
-RmsNormLaunch* CudaBackend::norm_before(const LinearLaunch& launch) {
-  auto* norm = list_.empty() || !norm_is_transient_ ? nullptr : std::get_if<RmsNormLaunch>(&list_.back());
-  return norm != nullptr && norm->out == launch.x ? norm : nullptr;
-}
-
-// Lets a product norm its inputs itself.
-void CudaBackend::norm_in_product(LinearLaunch& launch) {
-  const RmsNormLaunch* norm = norm_before(launch);
-  if (norm == nullptr || norm->delta != nullptr || !vector_can_norm(launch)) return;
-  launch.x = norm->residual;
-  launch.norm_scale = norm->scale;
-  launch.norm_eps = norm->eps;
-  list_.pop_back();
-}
-
-// Lets the norm round the inputs of a product in 8 bits.
-void CudaBackend::round_in_norm(LinearWork& work) {
-  RmsNormLaunch* norm = norm_before(work.launch);
-  hopper::QuantizeArgs& activations = work.activations;
-  if (norm == nullptr || norm->rounded != nullptr || activations.out_pitch % 8 != 0 || !rms_norm_can_round(*norm))
-    return;
-  norm->rounded = activations.out;
-  norm->rounded_pitch = activations.out_pitch;
-  norm->rounded_scale = activations.scale;
-  norm->rounded_fp8 = activations.format == hopper::GemmFormat::kE4M3;
-  activations = {};
 }
 
 void CudaBackend::linear(const LinearArgs& args) {
@@ -320,8 +274,8 @@ void CudaBackend::linear(const LinearArgs& args) {
                              .multiprocessors = device_->facts().multiprocessors}};
   if (work.launch.tokens == 0) return;
   linears_.plan(work);
-  if (work.path == LinearPath::kVector) norm_in_product(work.launch);
-  if (work.path == LinearPath::kHopper8) round_in_norm(work);
+  if (norm_is_transient_ && work.path == LinearPath::kVector) norm_in_product(list_, work.launch);
+  if (norm_is_transient_ && work.path == LinearPath::kHopper8) round_in_norm(list_, work);
   list_.emplace_back(work);
 }
 

@@ -53,6 +53,7 @@ bool gemm_supported(const GemmArgs& args) {
   const bool scaled = args.format != GemmFormat::kBF16;
   if (args.tokens < kTokensMin || args.in < 1 || args.weight_rows < 1 || args.multiprocessors < 2) return false;
   if (args.interleaved != args.swiglu || (args.swiglu && args.out_f32)) return false;
+  if (args.add && (args.swiglu || args.out_f32)) return false;
   if (scaled && (args.x_scale == nullptr || !aligned(args.weight_scale, 8) || args.weight_scale == nullptr)) {
     return false;
   }

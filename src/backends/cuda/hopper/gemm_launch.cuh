@@ -33,7 +33,8 @@ inline OutputParams output_params(const GemmArgs& args) {
           .rows = static_cast<int32_t>(args.tokens),
           .weight_rows = static_cast<int32_t>(args.weight_rows),
           .width = static_cast<int32_t>(args.swiglu ? args.out_features / 2 : args.out_features),
-          .swiglu = args.swiglu ? 1 : 0};
+          .swiglu = args.swiglu ? 1 : 0,
+          .add = args.add ? 1 : 0};
 }
 
 inline PartialSums partial_sums(const GemmArgs& args) {

@@ -18,6 +18,7 @@ struct OutputParams {
   int32_t weight_rows = 0;
   int32_t width = 0;  // outputs of a row
   int32_t swiglu = 0;
+  int32_t add = 0;  // to what is in out_bf16
 };
 
 // Partial sums of split tiles. counters are zero between kernels: whoever finishes a tile resets its counter.

@@ -130,6 +130,12 @@ __device__ __forceinline__ void release_shared(uint32_t empty_barrier, const Sha
   }
 }
 
+// One bf16 output: stored, or added to what is there as if it had been stored first.
+__device__ __forceinline__ void put_bf16(const OutputParams& output, uint16_t* at, float value) {
+  const uint16_t rounded = to_bf16(value);
+  *at = output.add != 0 ? to_bf16(from_bf16(*at) + from_bf16(rounded)) : rounded;
+}
+
 // Two rows of w of this thread, `feature` and `feature` + 8, and what turns their sums into outputs.
 template <class Format>
 struct StreamRows {
@@ -171,8 +177,8 @@ struct StreamRows {
       if (feature < width) output->out_f32[row + feature] = first;
       if (feature + 8 < width) output->out_f32[row + feature + 8] = second;
     } else {
-      if (feature < width) out_bf16[row + feature] = to_bf16(first);
-      if (feature + 8 < width) out_bf16[row + feature + 8] = to_bf16(second);
+      if (feature < width) put_bf16(*output, out_bf16 + row + feature, first);
+      if (feature + 8 < width) put_bf16(*output, out_bf16 + row + feature + 8, second);
     }
   }
 };

@@ -200,7 +200,13 @@ __device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finis
     }
     fence_async_shared();
     sync_named(2 + warpgroup, kWarpgroup);  // all of the box is written before it is copied
-    if (thread == 0) store_2d(&out_map, column + chunk * 64, row, buffer);
+    if (thread == 0) {
+      if (finish.output->add != 0) {
+        add_2d(&out_map, column + chunk * 64, row, buffer);
+      } else {
+        store_2d(&out_map, column + chunk * 64, row, buffer);
+      }
+    }
   }
 }
 

@@ -31,6 +31,7 @@ struct GemmArgs {
   bool swiglu = false;  // needs interleaved: out[t][i] = silu(gate_i) * up_i, out_features / 2 wide
   void* out = nullptr;  // [tokens][width], rows packed, any alignment of a row
   bool out_f32 = false;
+  bool add = false;           // bf16, not swiglu: added to what is in out, each rounded to bf16 before and after
   void* workspace = nullptr;  // gemm_workspace_bytes(), zeroed once at start; counters in it are left zero
   int multiprocessors = 0;
   bool operator==(const GemmArgs&) const = default;

@@ -55,6 +55,9 @@ __device__ __forceinline__ uint4 load_shared_16_at(uint32_t address, uint32_t ra
 }
 
 __device__ __forceinline__ uint16_t to_bf16(float value) { return __bfloat16_as_ushort(__float2bfloat16_rn(value)); }
+__device__ __forceinline__ float from_bf16(uint16_t value) {
+  return __uint_as_float(static_cast<uint32_t>(value) << 16U);
+}
 __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
   return *reinterpret_cast<const uint32_t*>(&pair);
@@ -163,6 +166,13 @@ __device__ __forceinline__ void load_2d_multicast(uint32_t to, const TensorMap* 
 __device__ __forceinline__ void store_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
   asm volatile("cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map), "r"(x), "r"(y),
                "r"(from)
+               : "memory");
+  asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+// Likewise, added to what is there.
+__device__ __forceinline__ void add_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
+  asm volatile("cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group [%0, {%1, %2}], [%3];" ::"l"(map),
+               "r"(x), "r"(y), "r"(from)
                : "memory");
   asm volatile("cp.async.bulk.commit_group;" ::: "memory");
 }

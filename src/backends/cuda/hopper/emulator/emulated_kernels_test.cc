@@ -105,6 +105,7 @@ struct Shape {
   bool swiglu = false;
   bool out_f32 = false;
   bool bias = false;
+  bool add = false;
   int64_t width() const { return swiglu ? outputs / 2 : outputs; }
 };
 
@@ -119,6 +120,7 @@ class Product {
         w_(weight_rows_, shape.in, random_),
         out_(static_cast<size_t>(shape.rows * shape.width() + kGuard) * 2, kNanBf16),
         sums_(size_t{1} << 20) {
+    if (shape.add) std::fill_n(out_.begin(), shape.rows * shape.width(), f32_to_bf16(kBefore));
     std::uniform_real_distribution<float> uniform(0.5F, 1.5F);
     for (std::vector<float>* scales : {&row_scale_, &channel_scale_, &bias_}) {
       scales->resize(static_cast<size_t>(scales == &row_scale_ ? shape.rows : weight_rows_));
@@ -135,7 +137,8 @@ class Product {
             .rows = static_cast<int32_t>(shape_.rows),
             .weight_rows = static_cast<int32_t>(weight_rows_),
             .width = static_cast<int32_t>(shape_.width()),
-            .swiglu = shape_.swiglu ? 1 : 0};
+            .swiglu = shape_.swiglu ? 1 : 0,
+            .add = shape_.add ? 1 : 0};
   }
   PartialSums partial() { return {reinterpret_cast<float*>(sums_.data()), counters_.data()}; }
   TensorMap x_map(int64_t box_rows) { return x_.map(box_rows); }
@@ -150,7 +153,7 @@ class Product {
     double all = 0.0;
     for (int64_t r = 0; r < shape_.rows; ++r) {
       for (int64_t c = 0; c < shape_.width(); ++c) {
-        const double wanted = reference(r, c);
+        const double wanted = reference(r, c) + (shape_.add ? static_cast<double>(kBefore) : 0.0);
         const double got = output_value(r * shape_.width() + c);
         ASSERT_FALSE(std::isnan(got)) << "row " << r << " column " << c;
         ASSERT_NEAR(got, wanted, 0.02 * (1.0 + std::abs(wanted)) * std::sqrt(static_cast<double>(shape_.in)))
@@ -167,6 +170,7 @@ class Product {
 
  private:
   static constexpr int64_t kGuard = 64;
+  static constexpr float kBefore = 3.0F;  // in the output of products that add
 
   double sum(int64_t row, int64_t weight_row) const {
     double total = 0.0;
@@ -293,6 +297,13 @@ TEST(HopperEmulated, pairs_of_blocks_share_few_tokens) {
   check_stream<Bf16, 128, 2>({.rows = 101, .outputs = 528, .in = 520, .swiglu = true, .bias = true}, {4}, 33);
   check_stream<E4m3, 128, 2>({.rows = 128, .outputs = 272, .in = 1160, .swiglu = true}, {3}, 34);
   check_stream<Int8, 32, 2>({.rows = 20, .outputs = 272, .in = 904, .out_f32 = true, .bias = true}, {5}, 35);
+}
+
+TEST(HopperEmulated, products_add_to_their_output) {
+  COVE_SKIP_COROUTINES();
+  check_stream<Bf16, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true, .add = true}, {5}, 61);
+  check_stream<E4m3, 128, 2>({.rows = 101, .outputs = 272, .in = 520, .add = true}, {3}, 62);
+  check_tiles<Bf16, 256, 2>({.rows = 270, .outputs = 200, .in = 200, .bias = true, .add = true}, {.clusters = 2}, 63);
 }
 
 TEST(HopperEmulated, a_cluster_adds_the_parts_of_its_tile) {

@@ -23,6 +23,7 @@
 
 #include "backends/cuda/hopper/plan/layout.h"
 #include "base/check.h"
+#include "tensor/formats/float16.h"
 
 namespace cove::cuda::hopper {
 
@@ -86,6 +87,7 @@ struct Store {
   int32_t x = 0;
   int32_t y = 0;
   uint32_t from = 0;
+  bool adds = false;  // to bf16 values
 };
 
 struct Thread {
@@ -442,9 +444,18 @@ inline void write_store(const Store& store) {
       const int64_t row = store.y + r;
       const int64_t column = store.x + byte / width;
       if (row >= map.rows || column >= map.columns) continue;
-      std::memcpy(map.data + row * map.pitch + column * width,
-                  machine.shared(machine.self().block, store.from + swizzled(static_cast<uint32_t>(r), byte), width),
-                  width);
+      std::byte* to = map.data + row * map.pitch + column * width;
+      const auto* from =
+          machine.shared(machine.self().block, store.from + swizzled(static_cast<uint32_t>(r), byte), width);
+      if (store.adds) {
+        uint16_t values[2];
+        std::memcpy(&values[0], to, 2);
+        std::memcpy(&values[1], from, 2);
+        values[0] = f32_to_bf16(bf16_to_f32(values[0]) + bf16_to_f32(values[1]));
+        std::memcpy(to, &values[0], 2);
+      } else {
+        std::memcpy(to, from, width);
+      }
     }
   }
 }

@@ -132,6 +132,9 @@ inline void load_2d_multicast(uint32_t to, const TensorMap* map, int32_t x, int3
 inline void store_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
   machine().self().stores.push_back({map, x, y, from});
 }
+inline void add_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
+  machine().self().stores.push_back({map, x, y, from, true});
+}
 template <int kPending>
 void wait_stores_read() {
   emulated::finish_stores(kPending);
@@ -162,6 +165,7 @@ inline void store_matrices(uint32_t to, uint32_t m0, uint32_t m1, uint32_t m2, u
 }
 
 inline uint16_t to_bf16(float value) { return f32_to_bf16(value); }
+inline float from_bf16(uint16_t value) { return bf16_to_f32(value); }
 inline uint32_t pack_bf16(float low, float high) {
   return f32_to_bf16(low) | static_cast<uint32_t>(f32_to_bf16(high)) << 16U;
 }
