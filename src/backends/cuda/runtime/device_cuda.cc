@@ -160,6 +160,14 @@ std::unique_ptr<Graph> CudaDevice::record(const std::function<void()>& work) {
   return nullptr;
 }
 
+std::string why_none(cudaError_t error) {
+  if (error == cudaSuccess) return "the driver knows none";
+  if (error == cudaErrorInsufficientDriver) {
+    return fmt::format("there is no NVIDIA driver, or one older than CUDA {} needs", CUDART_VERSION / 1000);
+  }
+  return cudaGetErrorString(error);
+}
+
 }  // namespace
 
 bool has_device() {
@@ -172,8 +180,7 @@ Result<std::unique_ptr<Device>> open_device(int index) {
   const cudaError_t error = cudaGetDeviceCount(&count);
   if (error != cudaSuccess || count == 0) {
     return make_error(ErrorCode::kUnsupported,
-                      fmt::format("device 'cuda': no GPU can be used here ({})",
-                                  error == cudaSuccess ? "the driver knows none" : cudaGetErrorString(error)));
+                      fmt::format("device 'cuda': no GPU can be used here ({})", why_none(error)));
   }
   if (index < 0 || index >= count) {
     return invalid_argument(fmt::format("CUDA device {} does not exist; there are 0 to {}", index, count - 1));
