@@ -508,12 +508,13 @@ const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const 
   return nullptr;
 }
 #else
-// Whether the current device lets kernels start early (language.h, wait_for_previous_kernel).
+// Whether kernels may start early here (wait_for_previous_kernel). Only where the machine code for 9.0 runs: the code
+// for 8.0, which other GPUs get, as it is or compiled by their driver, does not wait.
 inline bool starts_early() {
   int device = 0;
   int major = 0;
   return cudaGetDevice(&device) == cudaSuccess &&
-         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major >= 9;
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && major == 9;
 }
 
 template <class... P, class... A>
