@@ -16,7 +16,6 @@ namespace cove::cuda::emulated {
 namespace {
 
 constexpr size_t kStackBytes = size_t{256} << 10;
-constexpr size_t kSharedMax = size_t{227} << 10;  // of one block on Hopper
 constexpr size_t kExchangeMax = 64;
 constexpr unsigned kWarpLanes = 32;
 
@@ -141,7 +140,7 @@ void set_up(const Launch& launch, const std::function<void()>& kernel) {
   the_block.kernel = &kernel;
   the_block.thread_count = size_t{launch.block.x} * launch.block.y * launch.block.z;
   COVE_CHECK(the_block.thread_count > 0 && the_block.thread_count <= 1024);
-  COVE_CHECK_MSG(launch.shared_bytes <= kSharedMax, "more shared memory than any GPU has");
+  COVE_CHECK_MSG(static_cast<int64_t>(launch.shared_bytes) <= kSharedMax, "more shared memory than every GPU has");
   COVE_CHECK(launch.grid.y <= 65535 && launch.grid.z <= 65535);
   if (the_block.threads.size() < the_block.thread_count) the_block.threads.resize(the_block.thread_count);
   the_block.warps.resize((the_block.thread_count + kWarpLanes - 1) / kWarpLanes);

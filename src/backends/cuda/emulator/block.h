@@ -24,6 +24,9 @@ struct ThreadPlace {
 };
 const ThreadPlace& place();
 
+// Shared memory of a block, what every GPU from compute capability 8.0 on has (8.6 and 8.9 have no more).
+inline constexpr int64_t kSharedMax = 99 << 10;
+
 struct Launch {
   Index3 grid{};
   Index3 block{};

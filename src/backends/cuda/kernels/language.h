@@ -497,8 +497,11 @@ __device__ __forceinline__ float block_max(float value, float* partial) {
 
 }  // namespace dev
 
-// kernel(arguments) over the shape, on a stream. Null, or the error's text.
+// block_shared_memory_max: bytes that the current device gives a block at most.
+// launch: kernel(arguments) over the shape, on a stream. Null, or the error's text.
 #if defined(COVE_CUDA_EMULATED)
+inline int64_t block_shared_memory_max() { return emulated::kSharedMax; }
+
 template <class... P, class... A>
 const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const A&... arguments) {
   emulated::run({.grid = {shape.grid_x, shape.grid_y, shape.grid_z},
@@ -508,6 +511,14 @@ const char* launch(const LaunchShape& shape, void*, void (*kernel)(P...), const 
   return nullptr;
 }
 #else
+inline int64_t block_shared_memory_max() {
+  int device = 0;
+  int bytes = 0;
+  const bool known = cudaGetDevice(&device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) == cudaSuccess;
+  return known ? bytes : 48 << 10;
+}
+
 // Whether kernels may start early here (wait_for_previous_kernel). Only where the machine code for 9.0 runs: the code
 // for 8.0, which other GPUs get, as it is or compiled by their driver, does not wait.
 inline bool starts_early() {

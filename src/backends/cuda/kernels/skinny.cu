@@ -332,6 +332,10 @@ __device__ __forceinline__ void add_up(const LinearLaunch& a, int64_t first_row,
 
 template <class K, int kGroups>
 constexpr size_t kSumBytes = sizeof(float) * kWarps * 16 * K::kTiles * 8 * kGroups;  // of one tile
+// Places for sums: two in turn, so that one is read while the next tile's sums go to the other; one, with a barrier
+// more, where two would be more than every GPU gives a block.
+template <class K>
+constexpr int kSumPlaces = K::kTiles == 1 ? 2 : 1;
 
 // grid: blocks that stay, groups of 8 * kGroups tokens.
 template <class K, int kGroups>
@@ -348,7 +352,7 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(LinearLaunch a) {
   const auto warp_begin = static_cast<int32_t>(threadIdx.x / 32) * kSliceInputs;
   Vec4 x[4][1];  // of the slice that comes next
   if constexpr (kGroups == 1) load_x<K>(a, first_token, warp_begin, 0, x);
-  size_t sums_at = 0;  // two places in turn: one is read while the next tile's sums go to the other
+  size_t sums_at = 0;
   for (int32_t tile = static_cast<int32_t>(blockIdx.x); tile < feed.tiles; tile += static_cast<int32_t>(gridDim.x)) {
     float sums[K::kTiles][kGroups][4] = {};
     int32_t begin = warp_begin;
@@ -366,7 +370,11 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(LinearLaunch a) {
     }
     add_up<K, kGroups>(a, static_cast<int64_t>(tile) * 16 * K::kTiles, first_token,
                        reinterpret_cast<float*>(sum_memory + sums_at), sums);
-    sums_at = sums_at == 0 ? kSumBytes<K, kGroups> : 0;
+    if constexpr (kSumPlaces<K> == 2) {
+      sums_at = sums_at == 0 ? kSumBytes<K, kGroups> : 0;
+    } else {
+      block_sync();  // all sums of this tile are read before the next tile's are written
+    }
   }
   copy_wait<0>();
 }
@@ -378,7 +386,7 @@ const char* launch_as(const LinearLaunch& args, void* stream) {
   const LaunchShape shape = {.grid_x = static_cast<unsigned>(blocks > 0 && blocks < tiles ? blocks : tiles),
                              .grid_y = static_cast<unsigned>((args.tokens + 8 * kGroups - 1) / (8 * kGroups)),
                              .threads = kThreads,
-                             .shared_bytes = K::kRingBytes + 2 * kSumBytes<K, kGroups>};
+                             .shared_bytes = K::kRingBytes + kSumPlaces<K> * kSumBytes<K, kGroups>};
   return launch(shape, stream, skinny_kernel<K, kGroups>, args);
 }
 

@@ -439,10 +439,10 @@ template <class K>
 const char* launch_as(const LinearLaunch& args, void* stream) {
   const WeightLayout& layout = args.weight.layout;
   VectorShape shape;
-  shape.staged = staged_bytes(args) <= kStagedMax;
+  constexpr int64_t kBeside = K::kRingBytes + kSumBytes + kPartialBytes + kZeroBytes;
+  shape.staged = staged_bytes(args) <= kStagedMax && kBeside + staged_bytes(args) <= block_shared_memory_max();
   shape.x_pitch = static_cast<int32_t>(layout.padded * 2 + kTokenPad);
-  const int64_t bytes =
-      K::kRingBytes + kSumBytes + kPartialBytes + kZeroBytes + (shape.staged ? staged_bytes(args) : 0);
+  const int64_t bytes = kBeside + (shape.staged ? staged_bytes(args) : 0);
   const int64_t multiprocessors = args.multiprocessors > 0 ? args.multiprocessors : 1;
   const int64_t tiles = layout.rows / 16;
   // The same whatever the number of tokens, so that sums are.
