@@ -3,10 +3,11 @@
 // give the same token from the same logits. Random numbers come from Philox4x32-10 keyed by (seed, position), so that a
 // draw depends on nothing else: not on the batch, not on what was drawn before.
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "compute/sampling_math.h"
 
 namespace cove {
 
@@ -48,12 +49,6 @@ struct SampleResult {
   float logprob = 0;                // natural log under the model's own distribution (softmax of the raw logits)
   std::vector<TokenLogprob> top{};  // descending, top_logprobs of them
 };
-
-// Uniform in [0, 1) with 24 bits: the first word of Philox4x32-10 with key = seed and counter = position.
-float philox_uniform(uint64_t seed, int64_t position);
-
-// The four words of Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011).
-std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::array<uint32_t, 2> key);
 
 // Reused between rows so that sampling allocates nothing in the steady state. Not thread-safe: one per thread.
 struct SampleScratch {

@@ -221,7 +221,8 @@ template <class Weights, class Token>
 __device__ __forceinline__ int32_t draw(const Row& row, const Weights& weights_of, const Token& token_of) {
   const Memory memory = memory_of(row);
   running_sums(memory.sums, row.groups, 0, memory.running);
-  const double target = static_cast<double>(uniform_of(row.params)) * memory.running[row.groups - 1];
+  const double target =
+      static_cast<double>(philox_uniform(row.params.seed, row.params.position)) * memory.running[row.groups - 1];
   const int32_t group = pick(memory.sums, memory.running, row.groups, target, *memory.fixed);
   if (group < 0) return -1;
   const double reached = group == 0 ? 0.0 : memory.running[group - 1];

@@ -4,6 +4,7 @@
 
 #include "backends/cuda/kernels/language.h"
 #include "backends/cuda/kernels/sample.h"
+#include "compute/sampling_math.h"
 
 namespace cove::cuda::dev::sampling {
 
@@ -86,24 +87,6 @@ __device__ __forceinline__ Row row_at(const SampleLaunch& a, int64_t index) {
           .max = kMinusInfinity};
 }
 
-// sampling.cc's exp_weight.
-__device__ __forceinline__ float exp_weight(float x) {
-  const float clamped = x < -87.0F ? -87.0F : x;
-  const float scaled = clamped * 1.44269504088896341F;
-  const int32_t exponent = static_cast<int32_t>(scaled - 0.5F);
-  const float whole = static_cast<float>(exponent);
-  const float rest = (clamped - whole * 0.693359375F) - whole * -2.12194440e-4F;
-  float y = 1.9875691500e-4F;
-  y = y * rest + 1.3981999507e-3F;
-  y = y * rest + 8.3334519073e-3F;
-  y = y * rest + 4.1665795894e-2F;
-  y = y * rest + 1.6666665459e-1F;
-  y = y * rest + 5.0000001201e-1F;
-  y = y * (rest * rest) + rest + 1.0F;
-  const float power = bits_to_float(static_cast<uint32_t>(exponent + 127) << 23);
-  return x < -87.0F ? 0.0F : y * power;
-}
-
 // A weight in units of 2^-45, rounded down: sums of them have no order, and 2^19 of them fit 64 bits.
 constexpr double kMassUnit = 35184372088832.0;
 __device__ __forceinline__ uint64_t mass_of(float weight) {
@@ -111,27 +94,6 @@ __device__ __forceinline__ uint64_t mass_of(float weight) {
   const int shift = static_cast<int>(bits >> 23) - 105;
   const uint64_t digits = (bits & 0x7fffffU) | 0x800000U;
   return shift >= 0 ? digits << shift : shift > -24 ? digits >> -shift : 0;
-}
-
-// sampling.cc's philox_uniform.
-__device__ __forceinline__ float uniform_of(const SampleRow& params) {
-  uint32_t c0 = static_cast<uint32_t>(params.position);
-  uint32_t c1 = static_cast<uint32_t>(static_cast<uint64_t>(params.position) >> 32);
-  uint32_t c2 = 0;
-  uint32_t c3 = 0;
-  uint32_t k0 = static_cast<uint32_t>(params.seed);
-  uint32_t k1 = static_cast<uint32_t>(params.seed >> 32);
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t product0 = uint64_t{0xD2511F53U} * c0;
-    const uint64_t product1 = uint64_t{0xCD9E8D57U} * c2;
-    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0;
-    c1 = static_cast<uint32_t>(product1);
-    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1;
-    c3 = static_cast<uint32_t>(product0);
-    k0 += 0x9E3779B9U;
-    k1 += 0xBB67AE85U;
-  }
-  return static_cast<float>(c0 >> 8) * 0x1p-24F;
 }
 
 __device__ __forceinline__ float value_at(const Row& row, int32_t token) {
