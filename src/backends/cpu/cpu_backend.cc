@@ -11,6 +11,7 @@
 #include "backends/cpu/dispatch.h"
 #include "base/check.h"
 #include "base/machine.h"
+#include "compute/weight_support.h"
 #include "tensor/formats/codec.h"
 
 namespace cove {
@@ -78,15 +79,7 @@ Status CpuBackend::supports(const OpQuery& query) const {
   const auto name = dtype_info(query.dtype).name;
   switch (query.kind) {
     case OpKind::kLinear:
-    case OpKind::kEmbed:
-      if (!dtype_info(query.dtype).is_float_like) {
-        return unsupported(fmt::format("weights in {} are not supported by the cpu backend", name));
-      }
-      if (query.in_features % dtype_info(query.dtype).block_elements != 0) {
-        return unsupported(fmt::format("{} weights need rows of a multiple of {} values, not {}", name,
-                                       dtype_info(query.dtype).block_elements, query.in_features));
-      }
-      return {};
+    case OpKind::kEmbed: return weights_supported(query, "cpu");
     case OpKind::kAttention:
     case OpKind::kKvCache:
       if (query.dtype != DType::kF32 && query.dtype != DType::kF16 && query.dtype != DType::kBF16) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/kernels/attention.h"
+#include "compute/weight_support.h"
 
 namespace cove::cuda {
 namespace {
@@ -17,15 +18,7 @@ Status supported(const OpQuery& query) {
   const auto name = dtype_info(query.dtype).name;
   switch (query.kind) {
     case OpKind::kLinear:
-    case OpKind::kEmbed:
-      if (!dtype_info(query.dtype).is_float_like) {
-        return unsupported(fmt::format("weights in {} are not supported by the cuda backend", name));
-      }
-      if (query.in_features % dtype_info(query.dtype).block_elements != 0) {
-        return unsupported(fmt::format("{} weights need rows of a multiple of {} values, not {}", name,
-                                       dtype_info(query.dtype).block_elements, query.in_features));
-      }
-      return {};
+    case OpKind::kEmbed: return weights_supported(query, "cuda");
     case OpKind::kAttention:
     case OpKind::kKvCache:
       if (query.dtype != DType::kBF16 && query.dtype != DType::kF32) {
