@@ -227,11 +227,6 @@ inline void copy_async(void* to, const void* from, bool valid) {
   emulated::async_copy(__builtin_assume_aligned(to, 16), __builtin_assume_aligned(from, 16), valid ? 16 : 0,
                        valid ? 0 : 16);
 }
-// 4, 8 or 16 bytes, aligned as they are long.
-template <int kBytes>
-inline void copy_async_bytes(void* to, const void* from) {
-  emulated::async_copy(__builtin_assume_aligned(to, kBytes), __builtin_assume_aligned(from, kBytes), kBytes, 0);
-}
 // Shared memory by address: shorter code than pointers.
 using SharedAt = unsigned char*;
 inline SharedAt shared_at(void* at) { return static_cast<unsigned char*>(at); }
@@ -244,6 +239,7 @@ inline void load_shared_words(SharedAt at, uint32_t (&words)[kWords]) {
 inline void copy_async_at(SharedAt to, const void* from, bool there) {
   emulated::async_copy(to, from, there ? 16 : 0, there ? 0 : 16);
 }
+// 4, 8 or 16 bytes, aligned as they are long.
 template <int kBytes>
 inline void copy_async_small(SharedAt to, const void* from, bool there) {
   emulated::async_copy(to, from, there ? kBytes : 0, there ? 0 : kBytes);
@@ -405,11 +401,6 @@ __device__ __forceinline__ void load_matrices_transposed(uint32_t (&r)[4], const
 __device__ __forceinline__ void copy_async(void* to, const void* from, bool valid) {
   asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from),
                "r"(valid ? 16 : 0)
-               : "memory");
-}
-template <int kBytes>
-__device__ __forceinline__ void copy_async_bytes(void* to, const void* from) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(to)), "l"(from), "n"(kBytes)
                : "memory");
 }
 using SharedAt = uint32_t;

@@ -124,7 +124,8 @@ __device__ __forceinline__ void ask(Feed<K>& feed, const Ring<K>& ring) {
       copy_async(ring.word(2 * tile), from, there);
       copy_async(ring.word(2 * tile + 1), from + feed.half_step, there);
       if constexpr (K::kScales > 0) {
-        copy_async_bytes<K::kScaleBytes>(ring.scale(tile), feed.scale + (there ? tile * feed.scale_step() : 0));
+        copy_async_small<K::kScaleBytes>(shared_at(ring.scale(tile)),
+                                         feed.scale + (there ? tile * feed.scale_step() : 0), true);
       }
     }
     feed.next();
@@ -135,11 +136,11 @@ __device__ __forceinline__ void ask(Feed<K>& feed, const Ring<K>& ring) {
 // Where lane t's four octets of a slice begin: at lane_begin + octet_at(i).
 template <class K>
 __device__ __forceinline__ int lane_begin() {
-  return (K::kScales == 0 && K::kOctets == 2 ? 16 : 8) * (lane() % 4);
+  return octet_begin<K::kFormat>(lane() % 4, 0);
 }
 template <class K>
 __device__ __forceinline__ constexpr int octet_at(int i) {
-  return K::kScales == 0 && K::kOctets == 2 ? i / 2 * 64 + i % 2 * 8 : 32 * i;
+  return i / K::kOctets * K::kChunkInputs + octet_begin<K::kFormat>(0, i % K::kOctets);
 }
 
 // The inputs of a slice for tokens first_token + 8 n + lane / 4: zeros where there are none.
@@ -177,7 +178,7 @@ __device__ __forceinline__ void multiply_plain(const Vec4 (&words)[K::kWords], c
       octet_values<K::kFormat>(words[2 * tile], octet, low);
       octet_values<K::kFormat>(words[2 * tile + 1], octet, high);
 #pragma unroll
-      for (int n = 0; n < kGroups; ++n) multiply_octet(low, high, x[octet][n], sums[tile][n]);
+      for (int n = 0; n < kGroups; ++n) multiply_octet<Operands::kBF16>(low, high, x[octet][n], sums[tile][n]);
     }
   }
 }
@@ -239,7 +240,7 @@ __device__ __forceinline__ void multiply_groups(const Vec4 (&words)[K::kWords],
         group_octet<K::kFormat>(words[2 * tile], octet, low);
         group_octet<K::kFormat>(words[2 * tile + 1], octet, high);
 #pragma unroll
-        for (int n = 0; n < kGroups; ++n) multiply_octet(low, high, x[octet][n], block[n]);
+        for (int n = 0; n < kGroups; ++n) multiply_octet<Operands::kBF16>(low, high, x[octet][n], block[n]);
       }
       const float low_scale = from_f16(static_cast<uint16_t>(scales[tile][group]));
       const float high_scale = from_f16(static_cast<uint16_t>(scales[tile][group] >> 16));

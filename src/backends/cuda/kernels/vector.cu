@@ -47,8 +47,7 @@ struct Kind {
 // What the launch decides about a tile's work.
 struct VectorShape {
   int32_t sharers = kWarps;  // warps of a tile: all, or one
-  bool staged = true;        // inputs in shared memory
-  int32_t x_pitch = 0;       // bytes from token to token there
+  int32_t x_pitch = 0;       // bytes from token to token of inputs in shared memory
 };
 
 // A warp's chunks: those from `first` on of tiles `tile`, tile + tile_step, ...
@@ -130,11 +129,11 @@ struct Feed {
 // Where in a token's row a lane's octets of a chunk begin, in bytes: lane_offset() + octet_offset(i).
 template <class K>
 __device__ __forceinline__ int lane_offset() {
-  return lane() % 4 * (K::kPanels || K::kOctets == 1 ? 16 : 32);
+  return 2 * octet_begin<K::kFormat>(lane() % 4, 0);
 }
 template <class K>
 __device__ __forceinline__ constexpr int octet_offset(int i) {
-  return K::kPanels ? 64 * i : 16 * i;
+  return 2 * octet_begin<K::kFormat>(0, i);
 }
 
 template <class K>
@@ -245,11 +244,11 @@ __device__ __forceinline__ void multiply_octets(const Vec4& low_word, const Vec4
     half_octet<K::kFormat>(low_word, octet, low);
     half_octet<K::kFormat>(high_word, octet, high);
     take_half_offset<K::kFormat>(x, sum);
-    multiply_half_octet(low, high, x, sum);
+    multiply_octet<Operands::kF16>(low, high, x, sum);
   } else {
     octet_values<K::kFormat>(low_word, octet, low);
     octet_values<K::kFormat>(high_word, octet, high);
-    multiply_octet(low, high, x, sum);
+    multiply_octet<Operands::kBF16>(low, high, x, sum);
   }
 }
 
@@ -440,9 +439,9 @@ const char* launch_as(const LinearLaunch& args, void* stream) {
   const WeightLayout& layout = args.weight.layout;
   VectorShape shape;
   constexpr int64_t kBeside = K::kRingBytes + kSumBytes + kPartialBytes + kZeroBytes;
-  shape.staged = staged_bytes(args) <= kStagedMax && kBeside + staged_bytes(args) <= block_shared_memory_max();
+  const bool staged = staged_bytes(args) <= kStagedMax && kBeside + staged_bytes(args) <= block_shared_memory_max();
   shape.x_pitch = static_cast<int32_t>(layout.padded * 2 + kTokenPad);
-  const int64_t bytes = kBeside + (shape.staged ? staged_bytes(args) : 0);
+  const int64_t bytes = kBeside + (staged ? staged_bytes(args) : 0);
   const int64_t multiprocessors = args.multiprocessors > 0 ? args.multiprocessors : 1;
   const int64_t tiles = layout.rows / 16;
   // The same whatever the number of tokens, so that sums are.
@@ -452,7 +451,7 @@ const char* launch_as(const LinearLaunch& args, void* stream) {
   const LaunchShape grid = {.grid_x = static_cast<unsigned>(tiles < resident ? tiles : resident),
                             .threads = kThreads,
                             .shared_bytes = static_cast<size_t>(bytes)};
-  if (!shape.staged) return launch(grid, stream, vector_kernel<K, false, 0>, args, shape);
+  if (!staged) return launch(grid, stream, vector_kernel<K, false, 0>, args, shape);
   if (args.norm_scale == nullptr) return launch(grid, stream, vector_kernel<K, true, 0>, args, shape);
   if (layout.padded <= kNormFew)
     return launch(grid, stream, vector_kernel<K, true, kNormFew / 8 / kThreads>, args, shape);

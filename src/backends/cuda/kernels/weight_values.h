@@ -47,10 +47,9 @@ __device__ __forceinline__ void fp8_to_bf16(uint32_t word, uint32_t& first, uint
   second = mul_bf16x2((high & 0x80008000U) | ((high >> 4) & 0x07F007F0U), 0x7B807B80U);
 }
 
-// Pair j (values 2 j and 2 j + 1) of the eight 4-bit values of a word, each plus kNibbleOffset: nibbles j and j + 4,
-// stored plus 8, behind 0x4300, which is 128 in bf16 and whose last bit is 1.
-constexpr float kNibbleOffset = 136.0F;
-constexpr uint32_t kMinusNibbleOffset = 0xC308C308U;  // as a pair of bf16
+// Pair j (values 2 j and 2 j + 1) of the eight 4-bit values of a word, each plus 136: nibbles j and j + 4, stored plus
+// 8, behind 0x4300, which is 128 in bf16 and whose last bit is 1.
+constexpr uint32_t kMinusNibbleOffset = 0xC308C308U;  // -136 as a pair of bf16
 __device__ __forceinline__ uint32_t nibbles_plus_offset(uint32_t word, int j) {
   return and_or<0x000F000FU>(word >> (4 * j), 0x43004300U);
 }
