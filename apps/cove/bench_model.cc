@@ -36,15 +36,6 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-Result<std::unique_ptr<Backend>> make_backend(const ModelBenchOptions& options) {
-  if (options.device == kCuda) return open_backend({.device = kCuda, .weight_format = options.weight_format});
-  if (options.weight_format != "auto") {
-    return make_error(ErrorCode::kUnsupported,
-                      fmt::format("rounding weights to {} needs a GPU", options.weight_format));
-  }
-  return make_cpu_backend({.threads = options.threads, .isa = options.isa});
-}
-
 Result<BenchCeilings> measure_ceilings(const ModelBenchOptions& options) {
   BenchCeilings ceilings;
   if (options.device != kCuda) {
@@ -66,7 +57,10 @@ class Subject {
  public:
   static Result<std::unique_ptr<Subject>> create(const ModelBenchOptions& options, BenchWeights weights) {
     auto subject = std::unique_ptr<Subject>(new Subject(std::move(weights)));
-    TRY_ASSIGN(subject->backend_, make_backend(options));
+    TRY_ASSIGN(subject->backend_, open_backend({.device = options.device,
+                                                .threads = options.threads,
+                                                .isa = options.isa,
+                                                .weight_format = options.weight_format}));
     subject->chunk_tokens_ = options.device == kCuda ? kCudaChunkTokens : kCpuChunkTokens;
     const int64_t batch = *std::max_element(options.batches.begin(), options.batches.end());
     const auto begin = std::chrono::steady_clock::now();

@@ -177,7 +177,7 @@ int run(int argc, const char* const* argv) {
     fail("bench", "--find-rate needs --url");
     return kWrongUsage;
   }
-  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda") {
+  if (!is_device_name(options.device)) {
     fail("bench", "--device is auto, cpu or cuda");
     return kWrongUsage;
   }

@@ -82,8 +82,7 @@ void add_flags(Flags& flags, Options& options) {
 Status check_ranges(const Options& options) {
   if (options.logits && (options.text || options.tasks || options.against))
     return invalid_argument("--logits goes without --text, --tasks and --against");
-  if (options.device != "auto" && options.device != "cpu" && options.device != "cuda")
-    return invalid_argument("--device is auto, cpu or cuda");
+  if (!is_device_name(options.device)) return invalid_argument("--device is auto, cpu or cuda");
   if (options.context != 0 && options.context < 2) return invalid_argument("--context must be at least 2");
   if (options.stride < 0) return invalid_argument("--stride must be at least 1");
   if (options.chunk < 1 || options.chunk > 65536) return invalid_argument("--chunk is 1 to 65536");

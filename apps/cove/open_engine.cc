@@ -65,9 +65,11 @@ Result<fs::path> find_model(const std::optional<std::string>& wanted) {
       fmt::format("no model given and the shipped one was not found (looked at {}): give --model PATH", looked_at));
 }
 
+bool is_device_name(std::string_view device) { return device == "auto" || device == "cpu" || device == "cuda"; }
+
 Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options) {
   const std::string& device = options.device;
-  if (device != "auto" && device != "cpu" && device != "cuda") {
+  if (!is_device_name(device)) {
     return invalid_argument(fmt::format("device '{}' does not exist; use auto, cpu or cuda", device));
   }
   TRY_ASSIGN(const CudaWeightFormat format, cuda_format(options.weight_format));
@@ -80,7 +82,7 @@ Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options) {
     return make_error(ErrorCode::kUnsupported,
                       fmt::format("rounding weights to {} needs the cuda backend", options.weight_format));
   }
-  return make_cpu_backend({.threads = options.threads, .isa = ""});
+  return make_cpu_backend({.threads = options.threads, .isa = options.isa});
 }
 
 Result<OpenedModel> open_engine(const OpenEngineOptions& options) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "compute/backend.h"
@@ -29,6 +30,7 @@ struct SamplingDefaults {
 struct DeviceOptions {
   std::string device = "auto";         // auto (the GPU when there is one that works), cpu, cuda
   int threads = 0;                     // of the CPU backend; 0 = one per physical core
+  std::string isa = "";                // of the CPU backend; empty = the best there is
   bool reproducible = false;           // of the CUDA backend; the CPU's always is
   std::string weight_format = "auto";  // auto, or what the CUDA backend rounds weights to: fp8, int8, w4a16
 };
@@ -55,6 +57,9 @@ struct OpenedModel {
 // `wanted` (from --model) or $COVE_MODEL when set; else the shipped model: ./models/cove-mini, then beside the binary
 // (<exe>/../../models/cove-mini), then /usr/share/cove/models/cove-mini. kNotFound lists where was looked.
 Result<std::filesystem::path> find_model(const std::optional<std::string>& wanted);
+
+// Whether `device` is one that DeviceOptions knows.
+bool is_device_name(std::string_view device);
 
 // kInvalidArgument for a device or format that does not exist; kUnsupported when it cannot be used here.
 Result<std::unique_ptr<Backend>> open_backend(const DeviceOptions& options);
