@@ -17,6 +17,7 @@ OpenEngineOptions engine_options(const Config& config, const std::filesystem::pa
   options.engine.sequences_max = config.integer("engine.sequences_max");
   options.engine.kv_format = config.string("engine.kv_format");
   options.engine.prefix_cache = config.boolean("engine.prefix_cache");
+  options.engine.overlap_steps = config.boolean("engine.overlap_steps");
   options.engine.queue_max = config.integer("limits.queue_max");
   options.engine.context_max = config.integer("model.context_max");
   return options;

@@ -3,10 +3,10 @@
 // (compute/reference: naive fp32, the oracle; backends/cpu; backends/cuda). compute/conformance holds one suite for
 // all.
 //
-// Calls come from one thread, between begin_step and end_step, in program order. A backend may compute at once, or
-// record and lower a whole step. Pointers inside Args are valid until end_step returns. Shapes are the caller's promise
-// (a wrong one is a bug: COVE_CHECK); what a backend cannot do is said by supports() at load, before anything is
-// served.
+// Calls come from one thread, between begin_step and end_step (or submit_step), in program order. A backend may compute
+// at once, or record and lower a whole step. Pointers inside Args are valid until end_step (or wait_step) returns.
+// Shapes are the caller's promise (a wrong one is a bug: COVE_CHECK); what a backend cannot do is said by supports() at
+// load, before anything is served.
 
 #include <cstddef>
 #include <cstdint>
@@ -110,7 +110,7 @@ struct OpQuery {
 // out[t] = table[tokens[t]]
 struct EmbedArgs {
   const RowTable* table = nullptr;
-  std::span<const int32_t> tokens{};  // [T] host ids: those of the StepBatch
+  std::span<const int32_t> tokens{};  // [T] host ids: those of the StepBatch, drawn_in_row included
   TensorView out{};                   // [T, width] activation dtype
 };
 
@@ -211,7 +211,7 @@ class Backend {
   virtual Result<ConstantVector> load_vector(std::span<const float> values) = 0;
   virtual Result<std::unique_ptr<KvCache>> make_kv_cache(const KvLayout& layout, int64_t pages) = 0;
 
-  // A step. begin_step's batch stays valid until end_step; end_step returns when all results are there.
+  // A step. begin_step's batch stays valid until its end; end_step returns when all results are there.
   virtual void begin_step(const StepBatch& step) = 0;
   virtual void embed(const EmbedArgs& args) = 0;
   virtual void rms_norm(const RmsNormArgs& args) = 0;
@@ -221,6 +221,14 @@ class Backend {
   virtual void gather_rows(const GatherRowsArgs& args) = 0;
   virtual void sample(const SampleArgs& args) = 0;
   virtual Status end_step() = 0;  // a device error surfaces here
+
+  // The same end in two halves: submit_step returns when the step will run, wait_step when the results of the oldest
+  // step submitted are there. Where runs_ahead(), one more step may be begun and submitted while one is under way
+  // (unless a row of that one needs the host: draws_unaided), and feed on its tokens: drawn_in_row. Steps run one after
+  // the other in the order in which they were submitted. Both halves report a device error.
+  virtual bool runs_ahead() const { return false; }
+  virtual Status submit_step() { return end_step(); }
+  virtual Status wait_step() { return {}; }
 
   // Outside a step.
   virtual void copy_page(const CopyPageArgs& args) = 0;

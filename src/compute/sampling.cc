@@ -287,6 +287,11 @@ void find_top(std::span<const float> logits, size_t count, std::vector<int32_t>&
 
 }  // namespace
 
+bool draws_unaided(const SampleParams& params) {
+  return params.logit_bias.empty() && params.allowed.empty() && params.repetition_penalty == 1.0F &&
+         params.presence_penalty == 0.0F && params.frequency_penalty == 0.0F && params.top_logprobs < 0;
+}
+
 SampleResult sample_row(std::span<const float> logits, const SampleParams& params, SampleScratch& scratch) {
   SampleResult result;
   const RowFacts facts = row_facts(logits);

@@ -39,6 +39,10 @@ struct SampleParams {
   int32_t top_logprobs = -1;            // -1 = no logprobs; 0 = the drawn token's only; N = N alternatives
 };
 
+// Whether logits, numbers and position decide the draw: no bias, mask or penalty, no log probabilities to report. A
+// backend elsewhere can then draw, and feed the token to the next step, without the host.
+bool draws_unaided(const SampleParams& params);
+
 struct TokenLogprob {
   int32_t token = 0;
   float logprob = 0;

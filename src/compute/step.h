@@ -17,8 +17,14 @@ struct SequenceSlice {
   int32_t page_begin = 0;  // its pages are page_table[page_begin ...], ceil(kv_length / page_tokens) of them
 };
 
+// In StepBatch::tokens: the token that the step before draws in row `row` of its SampleArgs, for a step that is begun
+// before that token is known. Only where Backend::runs_ahead() and the row's draw needs no host (draws_unaided).
+constexpr int32_t drawn_in_row(int32_t row) { return -1 - row; }
+constexpr bool is_drawn_before(int32_t token) { return token < 0; }
+constexpr int32_t row_of_drawn(int32_t token) { return -1 - token; }
+
 struct StepBatch {
-  std::span<const int32_t> tokens{};           // [T] ids
+  std::span<const int32_t> tokens{};           // [T] ids, or drawn_in_row(row of the step before)
   std::span<const int32_t> positions{};        // [T] position of each token in its sequence
   std::span<const int32_t> slots{};            // [T] where its key and value go: page * page_tokens + offset in page
   std::span<const SequenceSlice> sequences{};  // [S] in token order, covering [0, T) without gaps

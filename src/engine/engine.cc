@@ -64,8 +64,12 @@ LoopEngine::~LoopEngine() {
 Result<RequestId> LoopEngine::submit(Request request, std::shared_ptr<TokenSink> sink) {
   COVE_CHECK(sink != nullptr);
   TRY(check_request(request, parts_.info));
+  const int64_t prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t context_max = parts_.info.context_max;
+  const int64_t length_max = request.tokens_max > 0 ? std::min(prompt + request.tokens_max, context_max) : context_max;
   const TokenRulesContext context{.vocab = parts_.info.vocab, .eos_ids = parts_.eos_ids};
   auto sequence = std::make_unique<Sequence>(0, std::move(request), std::move(sink), *parts_.tokenizer, context);
+  sequence->length_max = length_max;
   RequestId id = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -130,8 +134,9 @@ void LoopEngine::loop() {
     } else if (has_work()) {
       step();
     }
-    if (live_.empty()) check_pages(pool_.check_idle_counts());
+    if (live_.empty() && under_way_ == 0) check_pages(pool_.check_idle_counts());
   }
+  forget_flights();
   take_inbox();
   finish_all(FinishReason::kCancelled, {});
   check_pages(pool_.check_idle_integrity());
@@ -176,47 +181,101 @@ void LoopEngine::take_inbox() {
   }
 }
 
+// One step ends. Where that is possible the next one has been submitted before, so that the device goes on meanwhile.
 void LoopEngine::step() {
-  scheduler_.plan(pacer_.prompt_tokens(), plan_);
-  COVE_CHECK_MSG(!plan_.slices.empty(), "sequences wait but no step could be planned");
-  for (const Sequence* sequence : plan_.started) {
-    gate_.leave(sequence->request.tenant);
-    counted_.cached_prompt_tokens += static_cast<uint64_t>(sequence->cached_tokens);
+  Status status;
+  if (under_way_ == 0) {
+    scheduler_.plan(pacer_.prompt_tokens(), flight(0).plan);
+    COVE_CHECK_MSG(!flight(0).plan.slices.empty(), "sequences wait but no step could be planned");
+    status = submit_planned();
   }
-  const auto begin = Clock::now();
-  const Status status = run_step();
-  if (!status) {
-    {
-      const std::lock_guard lock(mutex_);
-      state_ = State::kFailed;
-    }
-    log::error("engine.failed", {{"reason", status.error().message}});
-    finish_all(FinishReason::kError, with_context(status.error(), "the device failed"));
-    return;
+  if (status && options_.overlap_steps && runner_.can_run_ahead()) {
+    scheduler_.plan_ahead(pacer_.prompt_tokens(), flight(1).plan);
+    if (!flight(1).plan.slices.empty()) status = submit_planned();
   }
-  pacer_.record(plan_.tokens, std::chrono::duration<double>(Clock::now() - begin).count());
-  commit();
+  if (status) status = end_oldest();
+  if (!status) fail(status.error());
   publish_stats();
 }
 
-Status LoopEngine::run_step() {
-  TRY(runner_.run(plan_));
-  ++counted_.steps;
-  for (const PlannedSlice& slice : plan_.slices) {
-    const int64_t prompt_left = slice.sequence->prompt_tokens - slice.sequence->computed;
-    counted_.prompt_tokens += static_cast<uint64_t>(std::clamp(prompt_left, int64_t{0}, slice.count));
-  }
+// The plan behind those under way.
+Status LoopEngine::submit_planned() {
+  Flight& planned = flight(under_way_);
+  count_started(planned.plan);
+  planned.submitted = Clock::now();
+  TRY(runner_.submit(planned.plan));
+  scheduler_.submitted(planned.plan);
+  ++under_way_;
   return {};
 }
 
-// The drawn tokens, in the plan's order: exactly the slices whose last token is the sequence's last.
-void LoopEngine::commit() {
-  scheduler_.computed(plan_);
-  size_t row = 0;
-  for (const PlannedSlice& slice : plan_.slices) {
-    if (slice.sequence->remaining() == 0) accept(*slice.sequence, runner_.results()[row++]);
+void LoopEngine::count_started(const StepPlan& plan) {
+  for (const Sequence* sequence : plan.started) {
+    gate_.leave(sequence->request.tenant);
+    counted_.cached_prompt_tokens += static_cast<uint64_t>(sequence->cached_tokens);
   }
-  COVE_CHECK(row == runner_.results().size());
+}
+
+Status LoopEngine::end_oldest() {
+  const Result<std::span<const SampleResult>> results = runner_.wait();
+  Flight& ended = land_oldest();
+  if (results) {
+    record(ended);
+    commit(ended.plan, *results);
+  }
+  ended.finished.clear();
+  return results ? Status() : Status(results.error());
+}
+
+// The oldest step has ended, well or not; its flight can be read until another step is planned.
+LoopEngine::Flight& LoopEngine::land_oldest() {
+  Flight& landed = flight(0);
+  scheduler_.ended(landed.plan);
+  oldest_ = (oldest_ + 1) % flights_.size();
+  --under_way_;
+  return landed;
+}
+
+void LoopEngine::record(const Flight& ended) {
+  const auto now = Clock::now();
+  pacer_.record(ended.plan.tokens, std::chrono::duration<double>(now - std::max(ended.submitted, last_end_)).count());
+  last_end_ = now;
+  ++counted_.steps;
+  for (const PlannedSlice& slice : ended.plan.slices) {
+    const int64_t prompt_left = slice.sequence->prompt_tokens - slice.begin;
+    counted_.prompt_tokens += static_cast<uint64_t>(std::clamp(prompt_left, int64_t{0}, slice.count));
+  }
+}
+
+// The drawn tokens, in the plan's order. Those of sequences that have finished meanwhile are nobody's.
+void LoopEngine::commit(const StepPlan& plan, std::span<const SampleResult> results) {
+  size_t row = 0;
+  for (const PlannedSlice& slice : plan.slices) {
+    if (!slice.draws) continue;
+    const SampleResult& result = results[row++];
+    if (slice.sequence->finished) continue;
+    --slice.sequence->drawing;
+    accept(*slice.sequence, result);
+  }
+  COVE_CHECK(row == results.size());
+}
+
+void LoopEngine::fail(const Error& error) {
+  {
+    const std::lock_guard lock(mutex_);
+    state_ = State::kFailed;
+  }
+  log::error("engine.failed", {{"reason", error.message}});
+  forget_flights();
+  finish_all(FinishReason::kError, with_context(error, "the device failed"));
+}
+
+// Waits for what is under way; nobody gets its tokens.
+void LoopEngine::forget_flights() {
+  while (under_way_ > 0) {
+    (void)runner_.wait();
+    land_oldest().finished.clear();
+  }
 }
 
 void LoopEngine::accept(Sequence& sequence, const SampleResult& result) {
@@ -231,7 +290,7 @@ void LoopEngine::accept(Sequence& sequence, const SampleResult& result) {
   sequence.rules.accept(result.token);
   Output output{.text = sequence.output.push(result.token), .tokens = {result.token}, .logprobs = {}};
   if (sequence.request.sampling.top_logprobs >= 0) output.logprobs.push_back(to_logprob(result));
-  const bool full = sequence.generated() == sequence.request.tokens_max || sequence.length() == parts_.info.context_max;
+  const bool full = sequence.length() == sequence.length_max;
   if (full) output.text += sequence.output.finish();
   sequence.sink->on_output(output);
   if (const auto& stop = sequence.output.stopped_at()) {
@@ -251,17 +310,21 @@ void LoopEngine::end_at_stop_token(Sequence& sequence) {
   finish(sequence, std::move(end));
 }
 
-// Pages come back and statistics are up to date before the sink hears of it.
+// Pages come back and statistics are up to date before the sink hears of it; with steps under way, the pages when those
+// have ended.
 void LoopEngine::finish(Sequence& sequence, Finish finish) {
   const auto found = live_.find(sequence.id);
   COVE_CHECK(found != live_.end());
-  const std::unique_ptr<Sequence> owned = std::move(found->second);
+  std::unique_ptr<Sequence> owned = std::move(found->second);
   live_.erase(found);
   if (!owned->admitted_before) gate_.leave(owned->request.tenant);
+  owned->finished = true;
   scheduler_.remove(*owned);
   if (finish.usage.prompt_tokens == 0) finish.usage = usage_of(*owned);
   publish_stats();
-  owned->sink->on_finish(finish);
+  const std::shared_ptr<TokenSink> sink = std::move(owned->sink);
+  if (owned->steps_under_way > 0) flight(under_way_ - 1).finished.push_back(std::move(owned));
+  sink->on_finish(finish);
   --accepted_;
 }
 

@@ -1,6 +1,9 @@
 #pragma once
-// The engine of engine/api, on one thread of its own: take the inbox, plan, run, commit. Made by make_engine.
+// The engine of engine/api, on one thread of its own: take the inbox, plan, run, commit. Where the backend runs ahead,
+// the next step is planned and submitted while one runs, and committing falls into the next one's time. Made by
+// make_engine.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -51,20 +54,34 @@ class LoopEngine final : public Engine {
   using Clock = std::chrono::steady_clock;
   enum class State : uint8_t { kReady, kDraining, kFailed };
 
+  // A step that was submitted and has not ended.
+  struct Flight {
+    StepPlan plan;
+    Clock::time_point submitted;
+    std::vector<std::unique_ptr<Sequence>> finished;  // meanwhile; the step still has parts for them
+  };
+
   // Engine thread.
   void loop();
   bool wait_for_work();
   void wait_for_company(std::unique_lock<std::mutex>& lock);
   void take_inbox();
   void step();
-  Status run_step();
-  void commit();
+  Status submit_planned();
+  Status end_oldest();
+  Flight& land_oldest();
+  void record(const Flight& ended);
+  void commit(const StepPlan& plan, std::span<const SampleResult> results);
+  void count_started(const StepPlan& plan);
+  void fail(const Error& error);
+  void forget_flights();
+  Flight& flight(size_t index) { return flights_[(oldest_ + index) % flights_.size()]; }
   void accept(Sequence& sequence, const SampleResult& result);
   void end_at_stop_token(Sequence& sequence);
   void finish(Sequence& sequence, Finish finish);
   void finish_all(FinishReason reason, const Error& error);
   void publish_stats();
-  bool has_work() const { return scheduler_.running() + scheduler_.waiting() > 0; }
+  bool has_work() const { return scheduler_.running() + scheduler_.waiting() > 0 || under_way_ > 0; }
   double seconds_since_beat() const;
 
   EngineParts parts_;
@@ -73,7 +90,10 @@ class LoopEngine final : public Engine {
   Scheduler scheduler_;
   Runner runner_;
   StepPacer pacer_;
-  StepPlan plan_;
+  std::array<Flight, 2> flights_;  // those under way, the oldest first: flight(0), flight(1)
+  size_t oldest_ = 0;
+  size_t under_way_ = 0;
+  Clock::time_point last_end_;                                     // of a step
   std::unordered_map<RequestId, std::unique_ptr<Sequence>> live_;  // taken from the inbox and not finished
   Stats counted_;                                                  // engine thread's own copy
 

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "base/utf8.h"
+#include "engine/testing/brake.h"
 #include "engine/testing/company.h"
 #include "engine/testing/engine_fixture.h"
 
@@ -18,37 +19,16 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Answer;
 using testing::ask;
+using testing::Brake;
 using testing::bytes_of;
 using testing::ByteTokenizer;
 using testing::CollectingSink;
 using testing::engine_of;
+using testing::expect_empty;
+using testing::greedy;
 using testing::HookedBackend;
 using testing::tiny_language_model;
-
-Request greedy(const std::string& prompt, int32_t tokens_max) {
-  Request request;
-  request.prompt = bytes_of(prompt);
-  request.tokens_max = tokens_max;
-  request.sampling.temperature = 0;
-  request.ignore_eos = true;
-  return request;
-}
-
-void expect_empty(const Engine& engine) {
-  const Stats stats = engine.stats();
-  EXPECT_EQ(stats.pages_used, 0);
-  EXPECT_EQ(stats.requests_running, 0);
-  EXPECT_EQ(stats.requests_waiting, 0);
-}
-
-bool wait_until(const std::function<bool()>& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + 60s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
+using testing::wait_until;
 
 TEST(Engine, generates_as_many_tokens_as_asked_for) {
   const auto engine = engine_of(tiny_language_model());
@@ -285,47 +265,6 @@ TEST(Engine, plans_memory_for_weights_as_the_backend_lays_them_out) {
 }
 
 // --- A backend that waits until it is told to go on ---
-
-class Brake {
- public:
-  std::unique_ptr<Backend> backend() {
-    return std::make_unique<HookedBackend>(make_reference_backend(), [this]() -> Status {
-      std::unique_lock lock(mutex_);
-      ++at_brake_;
-      changed_.notify_all();
-      changed_.wait_for(lock, 60s, [this] { return steps_ > 0 || released_; });
-      if (steps_ > 0) --steps_;
-      if (fail_) return make_error(ErrorCode::kInternal, "the device fell off the bus");
-      return {};
-    });
-  }
-  void wait_for_step(int number) {
-    std::unique_lock lock(mutex_);
-    EXPECT_TRUE(changed_.wait_for(lock, 60s, [&] { return at_brake_ >= number; }));
-  }
-  void allow(int steps) {
-    set([&] { steps_ += steps; });
-  }
-  void release() {
-    set([&] { released_ = true; });
-  }
-  void fail() {
-    set([&] { fail_ = released_ = true; });
-  }
-
- private:
-  void set(const std::function<void()>& change) {
-    const std::lock_guard lock(mutex_);
-    change();
-    changed_.notify_all();
-  }
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  int at_brake_ = 0;
-  int steps_ = 0;
-  bool released_ = false;
-  bool fail_ = false;
-};
 
 TEST(Engine, refuses_with_numbers_when_the_queue_is_full) {
   Brake brake;

@@ -16,6 +16,7 @@ struct EngineOptions {
   int64_t sequences_max = 256;      // running at the same time
   std::string kv_format = "auto";   // f32, f16, bf16; auto follows the weights
   bool prefix_cache = true;
+  bool overlap_steps = true;     // plan and submit the next step while one runs, where the backend can
   int64_t queue_max = 1024;      // accepted but not yet running
   int64_t context_max = 0;       // 0 = the model's, or what fits in memory
   int64_t kv_tokens_max = 0;     // at most this many positions are kept; 0 = what fits (on the CPU: up to 131072)

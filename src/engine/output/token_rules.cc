@@ -3,6 +3,13 @@
 #include <algorithm>
 
 namespace cove::engine {
+namespace {
+
+bool is_penalised(const SamplingOptions& sampling) {
+  return sampling.repetition_penalty != 1.0F || sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F;
+}
+
+}  // namespace
 
 TokenRules::TokenRules(const Request& request, int64_t prompt_tokens, const TokenRulesContext& context)
     : request_(&request),
@@ -74,6 +81,24 @@ SampleParams TokenRules::next(std::span<const int32_t> tokens) {
           .top_logprobs = sampling.top_logprobs};
 }
 
+SampleParams TokenRules::next_but_one(std::span<const int32_t> tokens) const {
+  const SamplingOptions& sampling = request_->sampling;
+  return {.temperature = sampling.temperature,
+          .top_k = sampling.top_k,
+          .top_p = sampling.top_p,
+          .min_p = sampling.min_p,
+          .seed = sampling.seed,
+          .position = static_cast<int64_t>(tokens.size()) + 1};
+}
+
+bool TokenRules::knows_next_but_one() const {
+  const SamplingOptions& sampling = request_->sampling;
+  if (constraint_ != nullptr || !bias_.empty() || sampling.top_logprobs >= 0 || is_penalised(sampling)) return false;
+  if (generated_ + 1 < request_->tokens_min) return false;
+  // The unknown token may end the thinking, or spend the budget.
+  return !thinking_ || (forced_ == 0 && generated_ + 1 < request_->thinking->tokens);
+}
+
 bool TokenRules::ends(int32_t token) const { return std::ranges::find(ends_, token) != ends_.end(); }
 
 void TokenRules::accept(int32_t token) {
@@ -87,10 +112,7 @@ void TokenRules::accept(int32_t token) {
     thinking_ = false;
   }
   ++generated_;
-  const SamplingOptions& sampling = request_->sampling;
-  const bool penalised =
-      sampling.repetition_penalty != 1.0F || sampling.presence_penalty != 0.0F || sampling.frequency_penalty != 0.0F;
-  if (!penalised) return;
+  if (!is_penalised(request_->sampling)) return;
   const auto [found, is_new] = count_of_.try_emplace(token, counts_.size());
   if (is_new) counts_.push_back({.token = token, .count = 0});
   ++counts_[found->second].count;

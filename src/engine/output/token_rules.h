@@ -28,6 +28,11 @@ class TokenRules {
 
   // How the token after `tokens` (prompt, then generated) is drawn. The spans inside are valid until the next accept().
   SampleParams next(std::span<const int32_t> tokens);
+  // Likewise for the token after the one after `tokens`, which is being drawn and not known: only when
+  // knows_next_but_one says that these parameters are the same whatever it is, and that the draw is unaided
+  // (draws_unaided).
+  SampleParams next_but_one(std::span<const int32_t> tokens) const;
+  bool knows_next_but_one() const;
   // Whether this token ends the sequence; it is then not part of the answer.
   bool ends(int32_t token) const;
   void accept(int32_t token);

@@ -1,6 +1,8 @@
 #pragma once
-// Runs a planned step: the plan as arrays, the model's forward, one token drawn per finished slice. Engine thread only.
+// Runs planned steps: the plan as arrays, the model's forward, one token drawn per slice that reaches its sequence's
+// end. Where the backend runs ahead, a step may be submitted while one is under way. Engine thread only.
 
+#include <array>
 #include <memory>
 #include <span>
 #include <vector>
@@ -15,26 +17,37 @@ class Runner {
  public:
   Runner(Backend& backend, model::Decoder& decoder, std::unique_ptr<KvCache> cache);
 
-  // Draws one token for each slice that wants logits, in the plan's order: results().
-  Status run(const StepPlan& plan);
-  std::span<const SampleResult> results() const { return results_; }
+  // Whether a step may be submitted while one is under way: the backend can, and the host draws none of its tokens.
+  bool can_run_ahead() const;
+  Status submit(const StepPlan& plan);
+  // Waits for the oldest step submitted. Its drawn tokens, one for each slice that draws, in the plan's order; valid
+  // until the next but one is submitted.
+  Result<std::span<const SampleResult>> wait();
 
  private:
-  void lay_out(const StepPlan& plan);
-  void add_slice(const PlannedSlice& slice);
+  // A step's arrays (compute/step.h); the backend may read them until the step has ended. Kept between steps.
+  struct Step {
+    std::vector<int32_t> tokens;
+    std::vector<int32_t> positions;
+    std::vector<int32_t> slots;
+    std::vector<SequenceSlice> sequences;
+    std::vector<int32_t> page_table;
+    std::vector<int32_t> logit_rows;
+    std::vector<SampleParams> params;
+    std::vector<SampleResult> results;
+    StepBatch batch;
+
+    void clear();
+  };
+  void lay_out(const StepPlan& plan, Step& step) const;
+  void add_slice(const PlannedSlice& slice, Step& step) const;
 
   Backend* backend_;
   model::Decoder* decoder_;
   std::unique_ptr<KvCache> cache_;
-  // The step's arrays (compute/step.h), kept between steps.
-  std::vector<int32_t> tokens_;
-  std::vector<int32_t> positions_;
-  std::vector<int32_t> slots_;
-  std::vector<SequenceSlice> sequences_;
-  std::vector<int32_t> page_table_;
-  std::vector<int32_t> logit_rows_;
-  std::vector<SampleParams> params_;
-  std::vector<SampleResult> results_;
+  std::array<Step, 2> steps_;  // in turns
+  size_t next_ = 0;            // of steps_
+  size_t under_way_ = 0;
 };
 
 }  // namespace cove::engine

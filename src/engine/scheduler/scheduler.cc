@@ -9,7 +9,10 @@ namespace cove::engine {
 namespace {
 
 void take(Sequence& sequence, int64_t count, StepPlan& plan) {
-  plan.slices.push_back({.sequence = &sequence, .count = count});
+  plan.slices.push_back({.sequence = &sequence,
+                         .begin = sequence.computed,
+                         .count = count,
+                         .draws = sequence.computed + count == sequence.length_ahead()});
   plan.tokens += count;
 }
 
@@ -22,15 +25,24 @@ Scheduler::Scheduler(const SchedulerLimits& limits, KvPool& pool) : limits_(limi
 void Scheduler::add(Sequence& sequence) { queue_.push(sequence); }
 
 void Scheduler::plan(int64_t prompt_tokens_max, StepPlan& plan) {
-  plan.slices.clear();
-  plan.started.clear();
-  plan.tokens = 0;
+  plan.clear();
   plan_decodes(plan);
-  int64_t budget = std::min(limits_.batch_tokens_max - plan.tokens, std::max(prompt_tokens_max, int64_t{1}));
-  budget += plan.tokens;  // from here on: the step's whole size
+  plan_others(prompt_tokens_max, plan);
+  if (plan.slices.empty() && !running_.empty())
+    rescue(std::min(limits_.batch_tokens_max, std::max(prompt_tokens_max, int64_t{1})), plan);
+}
+
+void Scheduler::plan_ahead(int64_t prompt_tokens_max, StepPlan& plan) {
+  plan.clear();
+  if (!plan_decodes_ahead(plan)) return plan.clear();
+  plan_others(prompt_tokens_max, plan);
+}
+
+void Scheduler::plan_others(int64_t prompt_tokens_max, StepPlan& plan) {
+  const int64_t budget =
+      plan.tokens + std::min(limits_.batch_tokens_max - plan.tokens, std::max(prompt_tokens_max, int64_t{1}));
   plan_prompts(budget, plan);
   admit(budget, plan);
-  if (plan.slices.empty() && !running_.empty()) rescue(budget, plan);
 }
 
 // One token each, the oldest first. Only here are pages taken from others, always from the youngest.
@@ -41,6 +53,18 @@ void Scheduler::plan_decodes(StepPlan& plan) {
     if (!make_room(sequence, sequence.length())) return;  // it was the youngest itself, and went
     take(sequence, 1, plan);
   }
+}
+
+// Likewise without taking pages from anyone. Sequences that end with the token under way are left out. False: the step
+// must wait for the tokens of the one before.
+bool Scheduler::plan_decodes_ahead(StepPlan& plan) {
+  for (Sequence* sequence : running_) {
+    if (sequence->remaining() != 1 || sequence->length_ahead() >= sequence->length_max) continue;
+    if (sequence->drawing > 0 && !sequence->rules.knows_next_but_one()) return false;
+    if (!pool_->grow(sequence->pages, sequence->length_ahead())) return false;
+    take(*sequence, 1, plan);
+  }
+  return true;
 }
 
 // Pieces of prompts of running sequences, as many tokens as pages and the budget allow.
@@ -114,6 +138,7 @@ bool Scheduler::make_room(Sequence& sequence, int64_t positions) {
 
 void Scheduler::preempt_youngest() {
   Sequence& victim = *running_.back();
+  COVE_CHECK(victim.steps_under_way == 0);
   running_.pop_back();
   pool_->release(victim.pages);
   victim.computed = 0;
@@ -121,13 +146,35 @@ void Scheduler::preempt_youngest() {
   ++preemptions_;
 }
 
-void Scheduler::computed(const StepPlan& plan) {
+void Scheduler::submitted(const StepPlan& plan) {
+  int32_t row = 0;
   for (const PlannedSlice& slice : plan.slices) {
     Sequence& sequence = *slice.sequence;
     sequence.computed += slice.count;
-    pool_->publish(sequence.tokens, sequence.computed, sequence.pages);
+    ++sequence.steps_under_way;
+    if (slice.draws) {
+      ++sequence.drawing;
+      sequence.drawn_row = row++;
+    }
+    publish(sequence);
     queue_.charge(sequence.request.tenant, slice.count);
   }
+}
+
+void Scheduler::ended(const StepPlan& plan) {
+  for (const PlannedSlice& slice : plan.slices) {
+    Sequence& sequence = *slice.sequence;
+    --sequence.steps_under_way;
+    if (!sequence.finished) {
+      publish(sequence);  // what was computed of tokens that were not known when the step was submitted
+    } else if (sequence.steps_under_way == 0) {
+      pool_->release(sequence.pages);
+    }
+  }
+}
+
+void Scheduler::publish(Sequence& sequence) {
+  pool_->publish(sequence.tokens, std::min(sequence.computed, sequence.length()), sequence.pages);
 }
 
 void Scheduler::remove(Sequence& sequence) {
@@ -135,7 +182,7 @@ void Scheduler::remove(Sequence& sequence) {
   const auto found = std::find(running_.begin(), running_.end(), &sequence);
   COVE_CHECK(found != running_.end());
   running_.erase(found);
-  pool_->release(sequence.pages);
+  if (sequence.steps_under_way == 0) pool_->release(sequence.pages);
   queue_.finished(sequence.request.tenant);
 }
 

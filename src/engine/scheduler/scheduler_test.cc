@@ -23,6 +23,9 @@ class Bench {
     request.tenant = tenant;
     request.prompt.assign(prompt, 7);
     request.prompt[0] = first;
+    return add(std::move(request));
+  }
+  Sequence& add(Request request) {
     sequences_.push_back(std::make_unique<Sequence>(sequences_.size() + 1, std::move(request),
                                                     std::make_shared<NoSink>(), tokenizer_,
                                                     TokenRulesContext{.vocab = 257, .eos_ids = {}}));
@@ -33,12 +36,27 @@ class Bench {
   // Plans and "runs" a step: (id, tokens) of each slice.
   std::vector<std::pair<RequestId, int64_t>> step(int64_t prompt_tokens = 1000) {
     scheduler.plan(prompt_tokens, plan);
-    scheduler.computed(plan);
-    std::vector<std::pair<RequestId, int64_t>> slices;
-    for (const PlannedSlice& slice : plan.slices) {
-      slices.emplace_back(slice.sequence->id, slice.count);
-      if (slice.sequence->remaining() == 0) slice.sequence->tokens.push_back(1);
+    scheduler.submitted(plan);
+    end(plan);
+    return slices_of(plan);
+  }
+  // Plans and submits a step, the one before being under way.
+  std::vector<std::pair<RequestId, int64_t>> ahead(StepPlan& next) {
+    scheduler.plan_ahead(1000, next);
+    scheduler.submitted(next);
+    return slices_of(next);
+  }
+  void end(const StepPlan& ended) {
+    scheduler.ended(ended);
+    for (const PlannedSlice& slice : ended.slices) {
+      if (!slice.draws) continue;
+      --slice.sequence->drawing;
+      if (!slice.sequence->finished) slice.sequence->tokens.push_back(1);
     }
+  }
+  static std::vector<std::pair<RequestId, int64_t>> slices_of(const StepPlan& planned) {
+    std::vector<std::pair<RequestId, int64_t>> slices;
+    for (const PlannedSlice& slice : planned.slices) slices.emplace_back(slice.sequence->id, slice.count);
     return slices;
   }
 
@@ -185,6 +203,95 @@ TEST(Scheduler, removing_a_waiting_sequence_leaves_nothing_behind) {
   EXPECT_EQ(bench.scheduler.waiting(), 0);
   bench.scheduler.remove(running);
   EXPECT_TRUE(bench.pool.check_idle_integrity());
+}
+
+// --- The next step planned while one is under way ---
+
+TEST(SchedulerAhead, goes_on_with_tokens_that_are_being_drawn) {
+  Bench bench({.batch_tokens_max = 10, .sequences_max = 8}, 100);
+  Sequence& first = bench.add(3);
+  bench.add(15);
+  bench.scheduler.plan(1000, bench.plan);
+  bench.scheduler.submitted(bench.plan);
+  EXPECT_EQ(Bench::slices_of(bench.plan), (Slices{{1, 3}, {2, 7}}));
+  StepPlan next;
+  EXPECT_EQ(bench.ahead(next), (Slices{{1, 1}, {2, 8}}));
+  EXPECT_EQ(next.slices[0].begin, 3);
+  EXPECT_TRUE(next.slices[0].draws && next.slices[1].draws);
+  EXPECT_EQ(first.length(), 3);
+  EXPECT_EQ(first.drawing, 2);
+  bench.end(bench.plan);
+  EXPECT_EQ(bench.ahead(bench.plan), (Slices{{1, 1}, {2, 1}}));
+  EXPECT_EQ(bench.plan.slices[0].begin, 4);
+}
+
+TEST(SchedulerAhead, leaves_out_who_ends_with_the_token_under_way) {
+  Bench bench({.batch_tokens_max = 10, .sequences_max = 8}, 100);
+  bench.add(3).length_max = 4;
+  bench.add(2);
+  bench.scheduler.plan(1000, bench.plan);
+  bench.scheduler.submitted(bench.plan);
+  StepPlan next;
+  EXPECT_EQ(bench.ahead(next), (Slices{{2, 1}}));
+}
+
+TEST(SchedulerAhead, waits_when_the_next_draw_depends_on_the_token_under_way) {
+  Bench bench({.batch_tokens_max = 10, .sequences_max = 8}, 100);
+  bench.add(3);
+  Request request;
+  request.prompt = {1, 2};
+  request.sampling.frequency_penalty = 1;
+  bench.add(std::move(request));
+  bench.scheduler.plan(1000, bench.plan);
+  bench.scheduler.submitted(bench.plan);
+  StepPlan next;
+  EXPECT_EQ(bench.ahead(next), Slices());
+  bench.end(bench.plan);
+  EXPECT_EQ(bench.step(), (Slices{{1, 1}, {2, 1}}));
+}
+
+TEST(SchedulerAhead, takes_no_pages_from_others) {
+  Bench bench({.batch_tokens_max = 64, .sequences_max = 4}, 8);  // 32 positions
+  bench.add(8);
+  bench.add(8);
+  for (int i = 0; i < 8; ++i) bench.step();
+  bench.scheduler.plan(1000, bench.plan);  // the sixteenth position of each
+  bench.scheduler.submitted(bench.plan);
+  EXPECT_EQ(Bench::slices_of(bench.plan), (Slices{{1, 1}, {2, 1}}));
+  StepPlan next;
+  EXPECT_EQ(bench.ahead(next), Slices());
+  EXPECT_EQ(bench.scheduler.preemptions(), 0U);
+  bench.end(bench.plan);
+  EXPECT_EQ(bench.step(), (Slices{{1, 1}}));
+  EXPECT_EQ(bench.scheduler.preemptions(), 1U);
+}
+
+TEST(SchedulerAhead, a_finished_sequences_pages_come_back_when_its_steps_have_ended) {
+  Bench bench({.batch_tokens_max = 64, .sequences_max = 4}, 8);
+  Sequence& sequence = bench.add(5);
+  bench.scheduler.plan(1000, bench.plan);
+  bench.scheduler.submitted(bench.plan);
+  StepPlan next;
+  bench.ahead(next);
+  bench.end(bench.plan);
+  sequence.finished = true;
+  bench.scheduler.remove(sequence);
+  EXPECT_EQ(bench.scheduler.running(), 0);
+  EXPECT_EQ(bench.pool.used(), 2);
+  bench.end(next);
+  EXPECT_EQ(bench.pool.used(), 0);
+  EXPECT_TRUE(bench.pool.check_idle_integrity());
+}
+
+TEST(SchedulerAhead, a_prompt_under_way_is_shared_with_those_who_begin_alike) {
+  Bench bench({.batch_tokens_max = 64, .sequences_max = 4}, 100, PrefixSharing::kOn);
+  bench.add(17);
+  bench.scheduler.plan(1000, bench.plan);
+  bench.scheduler.submitted(bench.plan);
+  Sequence& second = bench.add(17);
+  StepPlan next;
+  EXPECT_EQ(bench.ahead(next), (Slices{{1, 1}, {2, 1}}));
+  EXPECT_EQ(second.cached_tokens, 16);
 }
 
 }  // namespace

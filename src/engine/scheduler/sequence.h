@@ -3,6 +3,7 @@
 // to finish.
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,12 +20,19 @@ struct Sequence {
   Request request;   // its prompt has moved to `tokens`
   std::shared_ptr<TokenSink> sink;
 
-  std::vector<int32_t> tokens;  // prompt, then what was generated
+  std::vector<int32_t> tokens;  // prompt, then what was generated and is known
   int64_t prompt_tokens = 0;
-  int64_t computed = 0;  // positions [0, computed) have keys and values in `pages`
+  int64_t length_max = std::numeric_limits<int64_t>::max();  // of tokens: the answer's or the context's end
+  int64_t computed = 0;  // positions [0, computed) have keys and values in `pages`, or get them from steps under way
   SequencePages pages;
   int32_t cached_tokens = 0;  // of the prompt, found in the prefix tree at first admission
   bool admitted_before = false;
+
+  // Of steps that were submitted and have not ended; at most two.
+  int32_t steps_under_way = 0;  // that it has a slice in
+  int32_t drawing = 0;          // tokens that they draw for it: the positions behind `tokens`
+  int32_t drawn_row = 0;        // in the youngest of them
+  bool finished = false;        // its sink knows; it is kept until the last of them has ended
 
   TokenRules rules;     // what may be drawn next
   OutputStream output;  // tokens to text
@@ -42,7 +50,8 @@ struct Sequence {
   Sequence& operator=(const Sequence&) = delete;
 
   int64_t length() const { return static_cast<int64_t>(tokens.size()); }
-  int64_t remaining() const { return length() - computed; }  // to compute; 1 = decoding
+  int64_t length_ahead() const { return length() + drawing; }
+  int64_t remaining() const { return length_ahead() - computed; }  // to compute; 1 = decoding
   int64_t generated() const { return length() - prompt_tokens; }
 };
 

@@ -57,13 +57,31 @@ inline void expect_same(const Answer& actual, const Answer& expected, const std:
   }
 }
 
+// Most need nothing of the host to be drawn, so that steps can overlap; some do for a part of their time, or always.
+inline std::vector<engine::Request> plain_requests() {
+  std::vector<engine::Request> requests = mixed_requests();
+  for (size_t i = 0; i < requests.size(); ++i) {
+    engine::Request& request = requests[i];
+    request.tokens_max += 20;
+    if (i == 13) continue;  // penalties, log probabilities
+    request.sampling.top_logprobs = -1;
+    request.sampling.repetition_penalty = 1.0F;
+    request.sampling.frequency_penalty = 0.0F;
+    if (i % 9 == 4) request.tokens_min = 6;
+    if (i % 4 == 1) request.stop_tokens = {1, 5, 9, 40, 77, 130};
+    if (i % 6 == 2) request.stop = {"a", "xyz"};
+  }
+  return requests;
+}
+
 // All at once and, with their prefixes cached, again; returns how often a sequence was preempted.
 inline uint64_t expect_same_together(const EngineMaker& make, const engine::EngineOptions& options,
-                                     const std::vector<Answer>& alone, const std::string& how) {
+                                     const std::vector<engine::Request>& requests, const std::vector<Answer>& alone,
+                                     const std::string& how) {
   const auto engine = make(options);
   for (int round = 0; round < 2; ++round) {
     std::vector<std::shared_ptr<CollectingSink>> sinks;
-    for (const engine::Request& request : mixed_requests()) {
+    for (const engine::Request& request : requests) {
       sinks.push_back(std::make_shared<CollectingSink>());
       const auto id = engine->submit(request, sinks.back());
       EXPECT_TRUE(id) << id.error().message;
@@ -72,19 +90,24 @@ inline uint64_t expect_same_together(const EngineMaker& make, const engine::Engi
       expect_same(sinks[i]->wait(), alone[i], "request " + std::to_string(i) + " " + how);
     }
   }
-  EXPECT_EQ(engine->stats().pages_used, 0);
+  EXPECT_TRUE(wait_until([&] { return engine->stats().pages_used == 0; }));
   return engine->stats().preemptions;
 }
 
-inline void expect_same_in_any_company(const EngineMaker& make) {
+inline void expect_same_in_any_company(const EngineMaker& make_lone, const EngineMaker& make,
+                                       const std::vector<engine::Request>& requests) {
   std::vector<Answer> alone;
-  const auto lone_engine = make({.prefix_cache = false, .step_target_ms = 0});
-  for (const engine::Request& request : mixed_requests()) alone.push_back(ask(*lone_engine, request));
-  expect_same_together(make, {.step_target_ms = 0}, alone, "in one batch");
-  expect_same_together(make, {.batch_tokens_max = 5, .step_target_ms = 0}, alone, "in chunks of 5");
-  expect_same_together(make, {.batch_tokens_max = 17, .sequences_max = 3, .prefix_cache = false}, alone,
+  const auto lone_engine = make_lone({.prefix_cache = false, .step_target_ms = 0});
+  for (const engine::Request& request : requests) alone.push_back(ask(*lone_engine, request));
+  expect_same_together(make, {.step_target_ms = 0}, requests, alone, "in one batch");
+  expect_same_together(make, {.batch_tokens_max = 5, .step_target_ms = 0}, requests, alone, "in chunks of 5");
+  expect_same_together(make, {.batch_tokens_max = 17, .sequences_max = 3, .prefix_cache = false}, requests, alone,
                        "three at a time");
-  EXPECT_GT(expect_same_together(make, {.kv_tokens_max = kShortContext}, alone, "with few pages"), 0U);
+  EXPECT_GT(expect_same_together(make, {.kv_tokens_max = kShortContext}, requests, alone, "with few pages"), 0U);
+}
+
+inline void expect_same_in_any_company(const EngineMaker& make) {
+  expect_same_in_any_company(make, make, mixed_requests());
 }
 
 }  // namespace cove::testing

@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -95,6 +97,31 @@ inline std::vector<int32_t> bytes_of(const std::string& text) {
   std::vector<int32_t> ids;
   for (const char c : text) ids.push_back(static_cast<uint8_t>(c));
   return ids;
+}
+
+inline engine::Request greedy(const std::string& prompt, int32_t tokens_max) {
+  engine::Request request;
+  request.prompt = bytes_of(prompt);
+  request.tokens_max = tokens_max;
+  request.sampling.temperature = 0;
+  request.ignore_eos = true;
+  return request;
+}
+
+inline void expect_empty(const engine::Engine& engine) {
+  const engine::Stats stats = engine.stats();
+  EXPECT_EQ(stats.pages_used, 0);
+  EXPECT_EQ(stats.requests_running, 0);
+  EXPECT_EQ(stats.requests_waiting, 0);
+}
+
+inline bool wait_until(const std::function<bool()>& condition) {
+  const auto deadline = std::chrono::steady_clock::now() + kPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() > deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 inline Answer ask(engine::Engine& engine, engine::Request request) {

@@ -1,7 +1,6 @@
 #pragma once
 // A backend that forwards to another and runs a hook at the end of every step: to fail, to wait, to count. Header only;
-// included by
-// *_test.cc alone.
+// included by *_test.cc alone.
 
 #include <functional>
 #include <memory>
@@ -51,6 +50,12 @@ class HookedBackend final : public Backend {
   void sample(const SampleArgs& args) override { inner_->sample(args); }
   Status end_step() override {
     TRY(inner_->end_step());
+    return at_end_step_();
+  }
+  bool runs_ahead() const override { return inner_->runs_ahead(); }
+  Status submit_step() override { return inner_->submit_step(); }
+  Status wait_step() override {
+    TRY(inner_->wait_step());
     return at_end_step_();
   }
   void copy_page(const CopyPageArgs& args) override { inner_->copy_page(args); }
