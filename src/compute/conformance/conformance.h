@@ -6,3 +6,4 @@
 #include "compute/conformance/fixture.h"
 #include "compute/conformance/linear_checks.h"
 #include "compute/conformance/row_checks.h"
+#include "compute/conformance/step_checks.h"

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "backends/cuda/backend/buffers.h"
+#include "backends/cuda/backend/drawn_tokens.h"
 #include "backends/cuda/backend/fusion.h"
 #include "backends/cuda/backend/linear_planner.h"
 #include "backends/cuda/backend/step_arrays.h"
@@ -25,7 +26,6 @@ constexpr size_t kPartialBytes = size_t{64} << 20;
 constexpr int64_t kCountersMax = 65536;
 constexpr int64_t kGraphTokensMax = 512;  // decoding steps up to this size are recorded
 constexpr size_t kReadBackPiece = size_t{8} << 20;
-constexpr size_t kSampleScratchBytes = size_t{8} << 20;  // 343 rows at once of a vocabulary of 152 064
 
 const float* vector_data(const DeviceBuffer* buffer, int64_t count) {
   if (buffer == nullptr) return nullptr;
@@ -41,7 +41,8 @@ class CudaBackend final : public Backend {
         loader_(*device_, options.format),
         linears_(*device_, options),
         arrays_(*device_),
-        graphs_(*device_) {}
+        graphs_(*device_),
+        drawn_(*device_) {}
   ~CudaBackend() override { (void)device_->synchronize(); }
 
   Status take_workspace();
@@ -66,6 +67,9 @@ class CudaBackend final : public Backend {
   void gather_rows(const GatherRowsArgs& args) override;
   void sample(const SampleArgs& args) override;
   Status end_step() override;
+  bool runs_ahead() const override { return true; }
+  Status submit_step() override;
+  Status wait_step() override;
 
   void copy_page(const CopyPageArgs& args) override;
   Status read_back(const TensorView& view, std::span<std::byte> out) override;
@@ -93,7 +97,6 @@ class CudaBackend final : public Backend {
   const PlannedAttention& plan_for(const AttentionArgs& args);
   const float* turns_for(const RopeKvArgs& args);
   void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
-  Status draw_on_host();
   Status take_attention_workspace();
   bool is_decoding() const;
 
@@ -106,12 +109,10 @@ class CudaBackend final : public Backend {
 
   std::unique_ptr<CudaBuffer> partials_;
   std::unique_ptr<CudaBuffer> counters_;
-  std::unique_ptr<CudaBuffer> sample_scratch_;
-  std::unique_ptr<CudaBuffer> drawn_;  // int32 tokens
-  std::unique_ptr<PinnedBuffer> host_drawn_;
-  std::unique_ptr<PinnedBuffer> host_piece_;  // for read_back and rows that the host samples
+  DrawnTokens drawn_;
+  std::unique_ptr<PinnedBuffer> host_piece_;  // for read_back
 
-  // Of the step under way.
+  // Of the step that is collected.
   const StepBatch* step_ = nullptr;
   Status step_status_;
   const int32_t* positions_ = nullptr;
@@ -122,14 +123,11 @@ class CudaBackend final : public Backend {
   std::vector<Turns> turns_;
   std::vector<Work> list_;
   bool norm_is_transient_ = false;  // what the last norm in the list makes is read by the next product alone
-  SampleArgs sampling_;
-  std::vector<SampleRow> sample_rows_;
-  SampleScratch scratch_;
 };
 
 Status CudaBackend::take_workspace() {
   TRY(linears_.take_workspace());
-  TRY_ASSIGN(sample_scratch_, CudaBuffer::make(*device_, kSampleScratchBytes));
+  TRY(drawn_.take_workspace());
   TRY_ASSIGN(host_piece_, PinnedBuffer::make(*device_, kReadBackPiece));
   return device_->synchronize();
 }
@@ -210,13 +208,14 @@ void CudaBackend::begin_step(const StepBatch& step) {
   list_.clear();
   planned_.clear();
   for (Turns& turns : turns_) turns.in_step = false;
-  sampling_ = {};
   // Tokens, positions, slots, gathered rows twice, sampling; slices and tiles (as many as tokens at most, twice).
   const size_t tokens = step.tokens.size();
   const size_t spare = size_t{1} << 20;  // operations that come without a batch, in tests
   const size_t bytes = tokens * (8 * sizeof(int32_t) + 2 * sizeof(AttentionTile) + sizeof(DecodeTile)) +
                        step.sequences.size() * sizeof(SequenceSlice) +
                        step.logit_rows.size() * (sizeof(SampleRow) + 8) + spare;
+  step_status_ = drawn_.begin(step.logit_rows.size());
+  if (!step_status_) return;
   const Result<bool> moved = arrays_.begin(bytes, step.page_table.size_bytes());
   step_status_ = moved ? Status{} : Status(moved.error());
   if (!moved) return;
@@ -232,11 +231,13 @@ void CudaBackend::embed(const EmbedArgs& args) {
   const auto& table = static_cast<const CudaRowTable&>(*args.table);
   const auto rows = static_cast<int64_t>(args.tokens.size());
   COVE_CHECK(args.out.dtype == DType::kBF16 && args.out.shape == (Shape{rows, table.width}));
-  for (const int32_t token : args.tokens) COVE_CHECK(token >= 0 && token < table.rows);
+  for (const int32_t token : args.tokens) COVE_CHECK(token < table.rows);
+  drawn_.check_fed(args.tokens);
   list_.emplace_back(EmbedLaunch{.table = table.values->data(),
                                  .dtype = table.dtype,
                                  .row_bytes = table.row_bytes,
                                  .tokens = arrays_.add(args.tokens),
+                                 .drawn = drawn_.tokens(),
                                  .count = rows,
                                  .width = table.width,
                                  .out = args.out.data});
@@ -289,7 +290,9 @@ const float* CudaBackend::turns_for(const RopeKvArgs& args) {
     turns = turns_.insert(turns, {.inv_freq = inv_freq, .rope_scale = args.rope_scale, .values = nullptr});
   const auto bytes = static_cast<size_t>(step_->token_count() * args.head_dim) * sizeof(float);
   if (turns->values == nullptr || turns->values->bytes() < bytes) {
-    // No step is running. Recorded ones name the old memory.
+    // A step under way and recorded ones name the old memory.
+    step_status_ = device_->synchronize();
+    if (!step_status_) return nullptr;
     graphs_.clear();
     turns->values = nullptr;
     Result<std::unique_ptr<CudaBuffer>> grown = CudaBuffer::make(*device_, std::bit_ceil(bytes));
@@ -451,70 +454,11 @@ void CudaBackend::gather_rows(const GatherRowsArgs& args) {
 
 // --- Sampling ---
 
-bool draws_on_device(const SampleParams& params) {
-  return params.logit_bias.empty() && params.allowed.empty() && params.repetition_penalty == 1.0F &&
-         params.presence_penalty == 0.0F && params.frequency_penalty == 0.0F && params.top_logprobs < 0;
-}
-
-SampleRow to_row(const SampleParams& params) {
-  return {.seed = params.seed,
-          .position = params.position,
-          .temperature = params.temperature,
-          .top_p = params.top_p,
-          .min_p = params.min_p,
-          .top_k = params.top_k,
-          .greedy = params.temperature < kGreedyTemperature ? 1 : 0,
-          .skip = draws_on_device(params) ? 0 : 1};
-}
-
 void CudaBackend::sample(const SampleArgs& args) {
   if (!step_status_ || args.params.empty()) return;
-  const auto rows = static_cast<int64_t>(args.params.size());
-  COVE_CHECK(args.logits.dtype == DType::kF32 && args.logits.shape[0] == rows &&
-             args.results.size() == args.params.size());
-  const size_t bytes = args.params.size() * sizeof(int32_t);
-  if (drawn_ == nullptr || drawn_->bytes() < bytes) {
-    // The first step, or a test with more rows: logit_rows_max is not known before.
-    const size_t room = std::max(bytes, size_t{4096} * sizeof(int32_t));
-    Result<std::unique_ptr<CudaBuffer>> device = CudaBuffer::make(*device_, room);
-    Result<std::unique_ptr<PinnedBuffer>> host = PinnedBuffer::make(*device_, room);
-    step_status_ = !device ? Status(device.error()) : !host ? Status(host.error()) : Status{};
-    if (!step_status_) return;
-    drawn_ = std::move(*device);
-    host_drawn_ = std::move(*host);
-  }
-  sample_rows_.clear();
-  for (const SampleParams& params : args.params) sample_rows_.push_back(to_row(params));
-  sampling_ = args;
-  const int64_t vocab = args.logits.shape[1];
-  const auto needs = [&](const SampleRow& row) { return needs_every_weight(row, vocab); };
-  list_.emplace_back(SampleLaunch{.logits = args.logits.as<const float>(),
-                                  .rows = rows,
-                                  .vocab = vocab,
-                                  .params = arrays_.add(std::span<const SampleRow>(sample_rows_)),
-                                  .weighs = std::any_of(sample_rows_.begin(), sample_rows_.end(), needs),
-                                  .tokens = static_cast<int32_t*>(drawn_->data()),
-                                  .scratch = sample_scratch_->data(),
-                                  .scratch_bytes = sample_scratch_->bytes()});
-}
-
-// Rows with bias, masks, penalties or log probabilities: their logits come to the host.
-Status CudaBackend::draw_on_host() {
-  const auto vocab = static_cast<size_t>(sampling_.params.empty() ? 0 : sampling_.logits.shape[1]);
-  std::vector<float> logits;
-  for (size_t i = 0; i < sampling_.params.size(); ++i) {
-    if (sample_rows_[i].skip == 0) {
-      sampling_.results[i] = {};
-      std::memcpy(&sampling_.results[i].token, host_drawn_->data() + i * sizeof(int32_t), sizeof(int32_t));
-      continue;
-    }
-    logits.resize(vocab);
-    const TensorView row = {
-        .data = sampling_.logits.as<float>() + i * vocab, .dtype = DType::kF32, .shape = {static_cast<int64_t>(vocab)}};
-    TRY(read_back(row, std::as_writable_bytes(std::span(logits))));
-    sampling_.results[i] = sample_row(logits, sampling_.params[i], scratch_);
-  }
-  return {};
+  const Result<SampleLaunch> launch = drawn_.add(args, arrays_);
+  step_status_ = launch ? Status() : Status(launch.error());
+  if (launch) list_.emplace_back(*launch);
 }
 
 bool CudaBackend::is_decoding() const {
@@ -523,6 +467,11 @@ bool CudaBackend::is_decoding() const {
 }
 
 Status CudaBackend::end_step() {
+  TRY(submit_step());
+  return wait_step();
+}
+
+Status CudaBackend::submit_step() {
   TRY(step_status_);
   arrays_.upload();
   if (is_decoding()) {
@@ -530,11 +479,12 @@ Status CudaBackend::end_step() {
   } else {
     run_list(list_, *device_);
   }
-  if (!sampling_.params.empty()) {
-    device_->download(host_drawn_->data(), drawn_->data(), sampling_.params.size() * sizeof(int32_t));
-  }
-  TRY(device_->synchronize());
-  return draw_on_host();
+  drawn_.submit();
+  return {};
+}
+
+Status CudaBackend::wait_step() {
+  return drawn_.wait([this](const TensorView& view, std::span<std::byte> out) { return read_back(view, out); });
 }
 
 // --- Outside a step ---

@@ -95,7 +95,7 @@ Status WeightLoader::stream(const Rows& rows, const Use& use) {
   for (int64_t first = 0; first < rows.count; first += step, slot ^= 1) {
     const int64_t count = std::min(step, rows.count - first);
     const size_t bytes = static_cast<size_t>(count) * row_bytes;
-    device_->wait_for(slot);  // the upload that read this slot last
+    TRY(device_->wait_for(slot));  // the upload that read this slot last
     copy_in_parallel(pinned_[static_cast<size_t>(slot)]->data(), rows.data + static_cast<size_t>(first) * row_bytes,
                      bytes);
     device_->upload(staged_[static_cast<size_t>(slot)]->data(), pinned_[static_cast<size_t>(slot)]->data(), bytes);

@@ -53,7 +53,7 @@ class EmulatedDevice final : public Device {
     return make_error(ErrorCode::kUnavailable, error_);
   }
   void mark(int) override {}
-  void wait_for(int) override {}
+  Status wait_for(int) override { return synchronize(); }
   double seconds_between(int, int) override { return 1; }
   std::unique_ptr<Graph> record(const std::function<void()>& work) override {
     return std::make_unique<EmulatedGraph>(work);

@@ -16,8 +16,10 @@ constexpr unsigned kThreads = 256;
 __global__ void embed_kernel(EmbedLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
-  const int64_t token = a.tokens[blockIdx.x];
-  const auto* row = static_cast<const unsigned char*>(a.table) + token * a.row_bytes;
+  int32_t token = a.tokens[blockIdx.x];
+  if (token < 0) token = a.drawn[-1 - token];
+  if (token < 0) token = 0;
+  const auto* row = static_cast<const unsigned char*>(a.table) + int64_t{token} * a.row_bytes;
   auto* out = static_cast<uint16_t*>(a.out) + static_cast<int64_t>(blockIdx.x) * a.width;
   for (int64_t i = threadIdx.x; i < a.width; i += blockDim.x) out[i] = to_bf16(decode_value(a.dtype, row, i));
 }

@@ -20,12 +20,14 @@ struct LayerCache {
   bool operator==(const LayerCache&) const = default;
 };
 
-// out[i] = table[tokens[i]], rounded to bf16. The table's rows are as in the file, packed.
+// out[i] = table[tokens[i]], rounded to bf16. The table's rows are as in the file, packed. A token below 0 is
+// drawn[-1 - token]; one that could not be drawn (-1) counts as 0, its row is nobody's.
 struct EmbedLaunch {
   const void* table = nullptr;
   DType dtype = DType::kBF16;  // f32, f16, bf16, q8_0, q4_0
   int64_t row_bytes = 0;
   const int32_t* tokens = nullptr;  // [count]
+  const int32_t* drawn = nullptr;   // by the step before; may be null where no token is below 0
   int64_t count = 0;
   int64_t width = 0;
   void* out = nullptr;  // bf16 [count][width]

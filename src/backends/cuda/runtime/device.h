@@ -2,7 +2,8 @@
 // One GPU as the backend uses it: memory, copies, one stream, graphs. No CUDA types, so that the backend above it also
 // runs on the emulator. Not thread-safe. open_device is in device_cuda.cc; tests use cuda/emulator/emulated_device.h.
 //
-// What is queued runs in order, after the call has returned. The first error sticks and is returned by synchronize().
+// What is queued runs in order, after the call has returned. The first error sticks and is returned by synchronize()
+// and wait_for().
 
 #include <cstddef>
 #include <cstdint>
@@ -51,9 +52,9 @@ class Device {
   virtual void note(const char* launch_error) = 0;
   virtual Status synchronize() = 0;
 
-  // Marks a place in the queue (0..3); wait_for returns when it has been passed.
+  // Marks a place in the queue (0..3); wait_for returns when it has been passed where it was marked last.
   virtual void mark(int place) = 0;
-  virtual void wait_for(int place) = 0;
+  virtual Status wait_for(int place) = 0;
   // Device time between two marks that have been passed; seconds.
   virtual double seconds_between(int first_place, int second_place) = 0;
 

@@ -69,7 +69,10 @@ class CudaDevice final : public Device {
   void mark(int place) override {
     check(cudaEventRecord(places_[static_cast<size_t>(place)], stream_), "recording an event");
   }
-  void wait_for(int place) override { check(cudaEventSynchronize(places_[static_cast<size_t>(place)]), "waiting"); }
+  Status wait_for(int place) override {
+    check(cudaEventSynchronize(places_[static_cast<size_t>(place)]), "running the step");
+    return status();
+  }
   double seconds_between(int first_place, int second_place) override;
 
   std::unique_ptr<Graph> record(const std::function<void()>& work) override;
@@ -81,6 +84,8 @@ class CudaDevice final : public Device {
   void check(cudaError_t error, const char* doing) {
     if (error != cudaSuccess && error_.empty()) error_ = fmt::format("{}: {}", doing, cudaGetErrorString(error));
   }
+
+  Status status() const;
 
   int index_;
   DeviceFacts facts_;
@@ -132,6 +137,10 @@ Result<void*> CudaDevice::allocate_pinned(size_t bytes) {
 
 Status CudaDevice::synchronize() {
   check(cudaStreamSynchronize(stream_), "running the step");
+  return status();
+}
+
+Status CudaDevice::status() const {
   if (error_.empty()) return {};
   return make_error(ErrorCode::kUnavailable, fmt::format("CUDA device {} ({}): {}", index_, facts_.name, error_));
 }
