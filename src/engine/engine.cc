@@ -190,12 +190,24 @@ void LoopEngine::step() {
     status = submit_planned();
   }
   if (status && options_.overlap_steps && runner_.can_run_ahead()) {
+    wait_for_latecomers();
     scheduler_.plan_ahead(pacer_.prompt_tokens(), flight(1).plan);
     if (!flight(1).plan.slices.empty()) status = submit_planned();
   }
   if (status) status = end_oldest();
   if (!status) fail(status.error());
   publish_stats();
+}
+
+// As long as the step under way leaves time for it: a step that is submitted cannot be joined or left any more.
+void LoopEngine::wait_for_latecomers() {
+  const Flight& running = flight(0);
+  const double planning_s = forecast_.planning_s(running.plan.tokens);
+  if (planning_s == 0) return;
+  const auto begin = std::max(running.submitted, last_end_);
+  std::this_thread::sleep_until(begin +
+                                std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(planning_s)));
+  take_inbox();
 }
 
 // The plan behind those under way.
@@ -238,7 +250,9 @@ LoopEngine::Flight& LoopEngine::land_oldest() {
 
 void LoopEngine::record(const Flight& ended) {
   const auto now = Clock::now();
-  pacer_.record(ended.plan.tokens, std::chrono::duration<double>(now - std::max(ended.submitted, last_end_)).count());
+  const double seconds = std::chrono::duration<double>(now - std::max(ended.submitted, last_end_)).count();
+  pacer_.record(ended.plan.tokens, seconds);
+  forecast_.record(ended.plan.tokens, seconds);
   last_end_ = now;
   ++counted_.steps;
   for (const PlannedSlice& slice : ended.plan.slices) {

@@ -20,6 +20,7 @@
 #include "engine/options.h"
 #include "engine/runner/runner.h"
 #include "engine/scheduler/scheduler.h"
+#include "engine/step_forecast.h"
 #include "engine/step_pacer.h"
 #include "model/decoder.h"
 
@@ -67,6 +68,7 @@ class LoopEngine final : public Engine {
   void wait_for_company(std::unique_lock<std::mutex>& lock);
   void take_inbox();
   void step();
+  void wait_for_latecomers();
   Status submit_planned();
   Status end_oldest();
   Flight& land_oldest();
@@ -90,6 +92,7 @@ class LoopEngine final : public Engine {
   Scheduler scheduler_;
   Runner runner_;
   StepPacer pacer_;
+  StepForecast forecast_;
   std::array<Flight, 2> flights_;  // those under way, the oldest first: flight(0), flight(1)
   size_t oldest_ = 0;
   size_t under_way_ = 0;

@@ -13,6 +13,8 @@
 #include "backends/cuda/cuda_backend.h"
 #include "backends/cuda/rounded_values.h"
 #include "compute/backend.h"
+#include "engine/make_engine.h"
+#include "engine/testing/company.h"
 #include "golden_models.h"
 #include "tensor/formats/codec.h"
 
@@ -163,6 +165,19 @@ inline void expect_prompt_logits_of_reference(const MakeCuda& make, const std::s
   for (size_t i = 0; i < got.size(); ++i) squares += std::pow(relative_error(got[i], want[i]), 2);
   EXPECT_LT(std::sqrt(squares / static_cast<double>(got.size())), tolerance)
       << model << ", format " << static_cast<int>(format);
+}
+
+// An engine in the reproducible mode, with few pages' worth of context.
+inline std::unique_ptr<engine::Engine> reproducible_engine(const MakeCuda& make, const std::string& model,
+                                                           engine::EngineOptions options) {
+  options.context_max = testing::kShortContext;
+  options.kv_format = "bf16";
+  auto files = engine::open_model_files(golden_root() / model);
+  EXPECT_TRUE(files) << files.error().message;
+  auto parts = engine::model_parts(std::make_shared<const engine::ModelFiles>(std::move(*files)), "");
+  auto made = engine::make_engine(std::move(parts), make({.reproducible = true}), options);
+  EXPECT_TRUE(made) << made.error().message;
+  return std::move(*made);
 }
 
 }  // namespace cove::golden

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include "cuda_golden.h"
-#include "engine/make_engine.h"
 #include "engine/testing/company.h"
 
 namespace cove::golden {
@@ -49,18 +48,20 @@ TEST_P(CudaRounded, logits_of_a_prompt_are_those_of_the_reference_with_the_same_
 INSTANTIATE_TEST_SUITE_P(Models, CudaRounded, ::testing::ValuesIn(kUntiedModels),
                          [](const auto& model) { return std::string(model.param); });
 
-// Each sequence alone and in every company, with the reproducible option.
+// Each sequence alone and in every company, in turns and with steps that overlap, with the reproducible option.
 TEST_P(CudaGolden, reproducible_output_is_the_same_alone_and_in_any_batch) {
-  auto files = engine::open_model_files(golden_root() / GetParam());
-  ASSERT_TRUE(files) << files.error().message;
-  const auto shared = std::make_shared<const engine::ModelFiles>(std::move(*files));
-  testing::expect_same_in_any_company([&](engine::EngineOptions options) {
-    options.context_max = testing::kShortContext;
-    options.kv_format = "bf16";
-    auto made = engine::make_engine(engine::model_parts(shared, ""), make({.reproducible = true}), options);
-    EXPECT_TRUE(made) << made.error().message;
-    return std::move(*made);
-  });
+  testing::expect_same_in_any_company(
+      [](const engine::EngineOptions& options) { return reproducible_engine(make, GetParam(), options); });
+}
+TEST_P(CudaGolden, reproducible_output_is_the_same_whether_steps_overlap) {
+  const auto in_turn = [](engine::EngineOptions options) {
+    options.overlap_steps = false;
+    return reproducible_engine(make, GetParam(), options);
+  };
+  const auto ahead = [](const engine::EngineOptions& options) {
+    return reproducible_engine(make, GetParam(), options);
+  };
+  testing::expect_same_in_any_company(in_turn, ahead, testing::plain_requests());
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, CudaGolden, ::testing::ValuesIn(golden_names()),

@@ -8,6 +8,8 @@
 namespace cove::golden {
 namespace {
 
+using testing::Answer;
+
 std::unique_ptr<Backend> make(const CudaOptions& options) {
   auto backend = cuda::make_backend(cuda::emulated::make_device(), options);
   EXPECT_TRUE(backend) << backend.error().message;
@@ -25,6 +27,21 @@ INSTANTIATE_TEST_SUITE_P(Models, EmulatedGolden, ::testing::ValuesIn(golden_name
 
 TEST(EmulatedCuda, greedy_tokens_are_those_of_the_reference) {
   expect_greedy_tokens_of_reference(make, "qwen2_bf16", 24);
+}
+
+// A few short sequences: the emulator takes its time.
+TEST(EmulatedCuda, reproducible_output_is_the_same_whether_steps_overlap) {
+  std::vector<engine::Request> requests = testing::plain_requests();
+  requests.resize(5);
+  for (engine::Request& request : requests) request.tokens_max = 9;
+  const auto engine_of = [](bool overlap) {
+    return reproducible_engine(make, "qwen2_bf16", {.overlap_steps = overlap, .step_target_ms = 0});
+  };
+  std::vector<Answer> alone;
+  const auto lone_engine = engine_of(false);
+  for (const engine::Request& request : requests) alone.push_back(testing::ask(*lone_engine, request));
+  testing::expect_same_together([&](const engine::EngineOptions&) { return engine_of(true); }, {}, requests, alone,
+                                "with steps that overlap");
 }
 
 TEST(EmulatedCuda, rounded_models_give_what_the_reference_gives_with_the_same_weights) {
