@@ -85,12 +85,14 @@ struct KvLayout {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t page_tokens = 16;
-  DType dtype = DType::kF32;  // f32, f16, bf16
+  // f32, f16, bf16; or fp8: the bf16 values of a head's keys (or values) of one position in e4m3, with one power of two
+  // 2^e for all of them, the smallest with which the largest is at most 448, from 2^-30 on. value = e4m3 * 2^e, rounded
+  // to nearest even. A head with an infinity or a NaN becomes NaN.
+  DType dtype = DType::kF32;
 
-  uint64_t page_bytes() const {
-    return static_cast<uint64_t>(2 * layers * page_tokens) *
-           static_cast<uint64_t>(dtype_bytes(dtype, kv_heads * head_dim));
-  }
+  // Of one head's keys, or values, of one position; fp8 has a byte for the power of two beside.
+  int64_t head_bytes() const { return dtype_bytes(dtype, head_dim) + (dtype == DType::kE4M3 ? 1 : 0); }
+  uint64_t page_bytes() const { return static_cast<uint64_t>(2 * layers * page_tokens * kv_heads * head_bytes()); }
 };
 class KvCache {  // layout inside is the backend's business
  public:

@@ -7,7 +7,7 @@
 namespace cove {
 namespace {
 
-constexpr std::array<DTypeInfo, 10> kDTypes = {{
+constexpr std::array<DTypeInfo, 11> kDTypes = {{
     {DType::kF32, "f32", 1, 4, true},
     {DType::kF16, "f16", 1, 2, true},
     {DType::kBF16, "bf16", 1, 2, true},
@@ -17,6 +17,7 @@ constexpr std::array<DTypeInfo, 10> kDTypes = {{
     {DType::kI64, "i64", 1, 8, false},
     {DType::kQ8_0, "q8_0", 32, 34, true},
     {DType::kQ4_0, "q4_0", 32, 18, true},
+    {DType::kE4M3, "fp8", 1, 1, false},
     {DType::kOpaque, "opaque", 1, 0, false},
 }};
 

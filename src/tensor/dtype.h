@@ -18,6 +18,7 @@ enum class DType : uint8_t {
   kI64,
   kQ8_0,    // 32 values: f16 scale, 32 int8                      (34 bytes, as in ggml)
   kQ4_0,    // 32 values: f16 scale, 32 4-bit values minus 8       (18 bytes, as in ggml)
+  kE4M3,    // 4 bits of exponent, 3 of significand; only in key-value caches (KvLayout)
   kOpaque,  // a container's type that is listed but cannot be used; TensorInfo::type_name says which
 };
 

@@ -21,7 +21,7 @@ inline BackendCase cuda_case(const MakeCuda& make, bool reproducible) {
   return {.name = reproducible ? "reproducible" : "fast",
           .make = [make, reproducible] { return make({.reproducible = reproducible}); },
           .rounding = cuda_rounding,
-          .caches = {DType::kBF16, DType::kF32},
+          .caches = {DType::kBF16, DType::kF32, DType::kE4M3},
           .batch_invariant = reproducible};
 }
 

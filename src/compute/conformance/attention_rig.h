@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "compute/conformance/fixture.h"
+#include "tensor/formats/float16.h"
 
 namespace cove::conformance {
 
@@ -79,6 +80,15 @@ class SequenceBook {
   std::vector<int32_t> tokens_, positions_, slots_, table_;
   std::vector<SequenceSlice> slices_;
 };
+
+// Rows of q, k and v. An e4m3 cache rounds what bf16 holds: of values that bf16 holds, backends with activations in f32
+// and in bf16 make the same codes (of keys, but for angles' last bits).
+inline std::vector<float> attention_values(const AttentionCase& c, int64_t tokens, uint32_t seed) {
+  std::vector<float> values = random_values(tokens * c.width(), seed);
+  if (c.cache != DType::kE4M3) return values;
+  for (float& value : values) value = bf16_to_f32(f32_to_bf16(value));
+  return values;
+}
 
 // A cache and its constants in one backend.
 class AttentionRig {

@@ -45,7 +45,9 @@ class ReferenceBackend final : public Backend {
   SampleScratch scratch_;
 };
 
-bool is_cache_dtype(DType dtype) { return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16; }
+bool is_cache_dtype(DType dtype) {
+  return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16 || dtype == DType::kE4M3;
+}
 
 const float* vector_of(const DeviceBuffer* buffer, int64_t elements) {
   COVE_CHECK(buffer != nullptr && buffer->bytes() == static_cast<size_t>(elements) * sizeof(float));
@@ -215,10 +217,11 @@ void ReferenceBackend::rope_kv(const RopeKvArgs& args) {
       if (scale != nullptr) normalize_head(head, args.head_dim, scale, args.norm_eps);
       rotate_head(head, position, inv_freq, args);
     }
-    for (int64_t i = 0; i < kv_width; ++i) {
+    for (int64_t i = 0; i < kv_width; i += args.head_dim) {
       const DType dtype = cache.layout.dtype;
-      cache.at(args.layer, ReferenceKvCache::kKeys, slot)[i] = round_to(dtype, row[q_width + i]);
-      cache.at(args.layer, ReferenceKvCache::kValues, slot)[i] = round_to(dtype, row[q_width + kv_width + i]);
+      const auto dim = static_cast<size_t>(args.head_dim);
+      round_head(dtype, {row + q_width + i, dim}, cache.at(args.layer, ReferenceKvCache::kKeys, slot) + i);
+      round_head(dtype, {row + q_width + kv_width + i, dim}, cache.at(args.layer, ReferenceKvCache::kValues, slot) + i);
     }
   }
 }

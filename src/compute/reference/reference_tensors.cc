@@ -1,5 +1,6 @@
 #include "compute/reference/reference_tensors.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -79,6 +80,27 @@ float round_to(DType dtype, float value) {
     default: break;
   }
   COVE_CHECK_MSG(false, "a key-value cache holds f32, f16 or bf16");
+}
+
+void round_head(DType dtype, std::span<const float> head, float* out) {
+  if (dtype != DType::kE4M3) {
+    for (size_t i = 0; i < head.size(); ++i) out[i] = round_to(dtype, head[i]);
+    return;
+  }
+  constexpr int kExponentMin = -30;
+  constexpr float kLargest = 448.0F;
+  float most = 0;
+  bool finite = true;
+  for (size_t i = 0; i < head.size(); ++i) {
+    out[i] = round_to(DType::kBF16, head[i]);
+    most = std::max(most, std::fabs(out[i]));
+    finite = finite && std::isfinite(out[i]);
+  }
+  int exponent = kExponentMin;
+  while (finite && std::ldexp(kLargest, exponent) < most) ++exponent;
+  for (size_t i = 0; i < head.size(); ++i) {
+    out[i] = finite ? std::ldexp(round_significand(std::ldexp(out[i], -exponent), 4, -6), exponent) : NAN;
+  }
 }
 
 }  // namespace cove::reference

@@ -50,4 +50,7 @@ std::vector<float> decode_tensor(const TensorView& tensor);
 // The nearest value that `dtype` (f32, f16, bf16) can hold.
 float round_to(DType dtype, float value);
 
+// A head's keys or values of one position as a cache of that dtype holds them (KvLayout::dtype).
+void round_head(DType dtype, std::span<const float> head, float* out);
+
 }  // namespace cove::reference

@@ -17,6 +17,7 @@ const formats::Codec& codec(DType dtype) {
     case DType::kU8:
     case DType::kI32:
     case DType::kI64:
+    case DType::kE4M3:
     case DType::kOpaque: break;
   }
   check_failed(__FILE__, __LINE__, "is_float_like", dtype_info(dtype).name);

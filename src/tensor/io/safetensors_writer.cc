@@ -26,6 +26,7 @@ Result<std::string_view> type_name(DType dtype) {
     case DType::kI64: return "I64";
     case DType::kQ8_0:
     case DType::kQ4_0:
+    case DType::kE4M3:
     case DType::kOpaque: break;
   }
   return make_error(ErrorCode::kUnsupported,

@@ -14,6 +14,7 @@
 #include "backends/cuda/backend/step_arrays.h"
 #include "backends/cuda/backend/step_work.h"
 #include "backends/cuda/backend/supported.h"
+#include "backends/cuda/backend/unpacked_pages.h"
 #include "backends/cuda/backend/weight_loader.h"
 #include "base/check.h"
 
@@ -86,6 +87,7 @@ class CudaBackend final : public Backend {
     const DecodeTile* decode_tiles = nullptr;  // device
     int64_t prefill_count = 0;
     const AttentionTile* prefill = nullptr;  // device
+    UnpackedPages::Plan unpacked;            // of an e4m3 cache, for prefill
   };
   // {cos, sin} of a step's positions, for all layers of the same frequencies.
   struct Turns {
@@ -96,9 +98,11 @@ class CudaBackend final : public Backend {
   };
   const PlannedAttention& plan_for(const AttentionArgs& args);
   const float* turns_for(const RopeKvArgs& args);
+  void prefill_attention(const AttentionArgs& args, const PlannedAttention& planned);
   void decode_attention(const AttentionArgs& args, const PlannedAttention& planned);
   Status take_attention_workspace();
   bool is_decoding() const;
+  bool may_use_hopper() const { return !options_.reproducible && device_->facts().compute_major == 9; }
 
   std::unique_ptr<Device> device_;
   CudaOptions options_;
@@ -109,6 +113,7 @@ class CudaBackend final : public Backend {
 
   std::unique_ptr<CudaBuffer> partials_;
   std::unique_ptr<CudaBuffer> counters_;
+  UnpackedPages unpacked_;
   DrawnTokens drawn_;
   std::unique_ptr<PinnedBuffer> host_piece_;  // for read_back
 
@@ -197,6 +202,7 @@ Result<std::unique_ptr<KvCache>> CudaBackend::make_kv_cache(const KvLayout& layo
   cache->pages = pages;
   TRY_ASSIGN(cache->values, CudaBuffer::make(*device_, layout.page_bytes() * static_cast<uint64_t>(pages)));
   TRY(take_attention_workspace());
+  if (layout.dtype == DType::kE4M3 && may_use_hopper()) TRY(unpacked_.reserve(*device_, layout, pages));
   return std::unique_ptr<KvCache>(std::move(cache));
 }
 
@@ -208,11 +214,12 @@ void CudaBackend::begin_step(const StepBatch& step) {
   list_.clear();
   planned_.clear();
   for (Turns& turns : turns_) turns.in_step = false;
-  // Tokens, positions, slots, gathered rows twice, sampling; slices and tiles (as many as tokens at most, twice).
+  // Tokens, positions, slots, gathered rows twice, sampling; slices and tiles (as many as tokens at most, twice); pages
+  // to unpack and their table.
   const size_t tokens = step.tokens.size();
   const size_t spare = size_t{1} << 20;  // operations that come without a batch, in tests
   const size_t bytes = tokens * (8 * sizeof(int32_t) + 2 * sizeof(AttentionTile) + sizeof(DecodeTile)) +
-                       step.sequences.size() * sizeof(SequenceSlice) +
+                       2 * step.page_table.size_bytes() + step.sequences.size() * sizeof(SequenceSlice) +
                        step.logit_rows.size() * (sizeof(SampleRow) + 8) + spare;
   step_status_ = drawn_.begin(step.logit_rows.size());
   if (!step_status_) return;
@@ -342,20 +349,23 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
       return planned;
   }
   const KvLayout& layout = args.cache->layout;
-  const bool may_use_hopper =
-      !options_.reproducible && device_->facts().compute_major == 9 && layout.dtype == DType::kBF16;
+  const bool unpacks = layout.dtype == DType::kE4M3;
   const int64_t prefill_tokens =
-      may_use_hopper ? hopper::prefill_tile_tokens(args.heads, args.kv_heads, args.head_dim, layout.page_tokens) : 0;
+      may_use_hopper() && layout.dtype != DType::kF32
+          ? hopper::prefill_tile_tokens(args.heads, args.kv_heads, args.head_dim, layout.page_tokens)
+          : 0;
   // How the decode kernel splits a sequence depends on the batch.
   const bool may_decode =
-      !options_.reproducible && layout.dtype == DType::kBF16 && layout.page_tokens % kDecodeStepKeys == 0;
+      !options_.reproducible && layout.dtype != DType::kF32 && layout.page_tokens % kDecodeStepKeys == 0;
   const int64_t partial = attention_partial_bytes(kTileRows, args.head_dim);
   AttentionWork work = plan_attention(step_->sequences,
                                       {.heads = args.heads,
                                        .kv_heads = args.kv_heads,
                                        .multiprocessors = device_->facts().multiprocessors,
                                        .partials_max = static_cast<int64_t>(kPartialBytes) / partial,
-                                       .decode_kernel = may_decode},
+                                       .decode_kernel = may_decode,
+                                       .page_tokens = layout.page_tokens,
+                                       .prefill_pages_max = unpacks ? unpacked_.pages_max(layout) : INT64_MAX},
                                       prefill_tokens);
   PlannedAttention planned;
   planned.heads = args.heads;
@@ -367,11 +377,35 @@ const CudaBackend::PlannedAttention& CudaBackend::plan_for(const AttentionArgs& 
   planned.decode = std::move(work.decode);
   planned.prefill = arrays_.add(std::span<const AttentionTile>(work.prefill));
   planned.prefill_count = std::ssize(work.prefill);
+  if (unpacks) planned.unpacked = UnpackedPages::plan(*step_, work.prefill, layout.page_tokens, arrays_);
   planned.plan = std::move(work.plan);
   if (std::ssize(planned.plan.tiles) * args.kv_heads > kCountersMax) planned.plan.splits = 0;
   COVE_CHECK(planned.decode.splits == 1 || std::ssize(planned.decode.tiles) * args.kv_heads <= kCountersMax);
   planned_.push_back(std::move(planned));
   return planned_.back();
+}
+
+void CudaBackend::prefill_attention(const AttentionArgs& args, const PlannedAttention& planned) {
+  const auto& cache = static_cast<const CudaKvCache&>(*args.cache);
+  const LayerCache layer = cache.layer(args.layer);
+  hopper::PrefillArgs launch{.q = args.qkv.data,
+                             .q_pitch = args.qkv.shape[1] * 2,
+                             .keys = layer.keys,
+                             .values = layer.values,
+                             .pages = cache.pages,
+                             .page_tokens = cache.layout.page_tokens,
+                             .heads = args.heads,
+                             .kv_heads = args.kv_heads,
+                             .head_dim = args.head_dim,
+                             .sequences = sequences_,
+                             .page_table = page_table_,
+                             .tiles = planned.prefill,
+                             .tile_count = planned.prefill_count,
+                             .scale = args.scale,
+                             .out = args.out.data,
+                             .multiprocessors = device_->facts().multiprocessors};
+  if (layer.powers != nullptr) list_.emplace_back(unpacked_.unpack(planned.unpacked, layer, launch));
+  list_.emplace_back(launch);
 }
 
 // Sequences that add one token. Where the whole step is that and rope_kv came right before, both as one kernel.
@@ -405,24 +439,7 @@ void CudaBackend::attention(const AttentionArgs& args) {
   COVE_CHECK(args.out.shape == (Shape{step_->token_count(), args.heads * args.head_dim}));
   const PlannedAttention& planned = plan_for(args);
   const LayerCache layer = cache.layer(args.layer);
-  if (planned.prefill_count > 0) {
-    list_.emplace_back(hopper::PrefillArgs{.q = args.qkv.data,
-                                           .q_pitch = args.qkv.shape[1] * 2,
-                                           .keys = layer.keys,
-                                           .values = layer.values,
-                                           .pages = cache.pages,
-                                           .page_tokens = cache.layout.page_tokens,
-                                           .heads = args.heads,
-                                           .kv_heads = args.kv_heads,
-                                           .head_dim = args.head_dim,
-                                           .sequences = sequences_,
-                                           .page_table = page_table_,
-                                           .tiles = planned.prefill,
-                                           .tile_count = planned.prefill_count,
-                                           .scale = args.scale,
-                                           .out = args.out.data,
-                                           .multiprocessors = device_->facts().multiprocessors});
-  }
+  if (planned.prefill_count > 0) prefill_attention(args, planned);
   if (!planned.decode.tiles.empty()) decode_attention(args, planned);
   if (planned.plan.tiles.empty()) return;
   list_.emplace_back(AttentionLaunch{.qkv = args.qkv.data,
@@ -500,7 +517,8 @@ void CudaBackend::copy_page(const CopyPageArgs& args) {
                                   .pages = cache.pages,
                                   .kv_heads = layout.kv_heads,
                                   .page_tokens = layout.page_tokens,
-                                  .head_bytes = dtype_bytes(layout.dtype, layout.head_dim),
+                                  .head_bytes = cache.row_bytes(),
+                                  .powers = cache.powers(),
                                   .from = args.from,
                                   .to = args.to,
                                   .count = args.count},

@@ -64,21 +64,28 @@ struct CudaRowTable final : RowTable {
   std::unique_ptr<CudaBuffer> values;
 };
 
-// [layers][2: keys, values][pages][kv_heads][page_tokens][head_dim]
+// [layers][2: keys, values][pages][kv_heads][page_tokens][head_dim]; of e4m3 behind it the powers of two, bytes
+// [layers][pages][kv_heads][2: keys, values][page_tokens].
 struct CudaKvCache final : KvCache {
   std::unique_ptr<CudaBuffer> values;
 
   LayerCache layer(int64_t index) const {
-    const int64_t side = pages * layout.kv_heads * layout.page_tokens * layout.head_dim * (is_f32() ? 4 : 2);
+    const int64_t side = rows() * row_bytes();
     auto* begin = static_cast<std::byte*>(values->data()) + 2 * index * side;
     return {.keys = begin,
             .values = begin + side,
             .kv_heads = layout.kv_heads,
             .page_tokens = layout.page_tokens,
             .head_dim = layout.head_dim,
-            .is_f32 = is_f32()};
+            .is_f32 = layout.dtype == DType::kF32,
+            .powers = powers() == nullptr ? nullptr : powers() + 2 * index * rows()};
   }
-  bool is_f32() const { return layout.dtype == DType::kF32; }
+  int64_t rows() const { return pages * layout.kv_heads * layout.page_tokens; }  // of keys, or values, of a layer
+  int64_t row_bytes() const { return dtype_bytes(layout.dtype, layout.head_dim); }
+  std::byte* powers() const {
+    if (layout.dtype != DType::kE4M3) return nullptr;
+    return static_cast<std::byte*>(values->data()) + 2 * layout.layers * rows() * row_bytes();
+  }
 };
 
 }  // namespace cove::cuda

@@ -38,6 +38,7 @@ struct Runner {
   const char* operator()(const RopeKvLaunch& args) const { return launch_rope_kv(args, stream); }
   const char* operator()(const AttentionLaunch& args) const { return launch_attention(args, stream); }
   const char* operator()(const DecodeAttentionLaunch& args) const { return launch_decode_attention(args, stream); }
+  const char* operator()(const UnpackPagesLaunch& args) const { return launch_unpack_pages(args, stream); }
   const char* operator()(const hopper::PrefillArgs& args) const {
     return hopper::launch_prefill_attention(args, stream);
   }

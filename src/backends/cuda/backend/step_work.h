@@ -27,7 +27,7 @@ struct LinearWork {
 };
 
 using Work = std::variant<EmbedLaunch, RmsNormLaunch, LinearWork, TurnsLaunch, RopeKvLaunch, AttentionLaunch,
-                          DecodeAttentionLaunch, hopper::PrefillArgs, GatherLaunch, SampleLaunch>;
+                          DecodeAttentionLaunch, UnpackPagesLaunch, hopper::PrefillArgs, GatherLaunch, SampleLaunch>;
 
 // Null, or the error's text.
 const char* run_work(const Work& work, void* stream);

@@ -20,6 +20,7 @@ namespace cove::cuda {
 namespace {
 
 using conformance::AttentionCase;
+using conformance::attention_values;
 using conformance::AttentionRig;
 using conformance::HostTensor;
 using conformance::random_values;
@@ -92,10 +93,10 @@ TEST(EmulatedCuda, plans_the_bytes_that_a_layer_takes) {
 }
 
 TEST(EmulatedCuda, a_token_has_the_same_bits_from_a_prompt_and_from_split_decoding) {
-  for (const DType cache : {DType::kBF16, DType::kF32}) {
+  for (const DType cache : {DType::kBF16, DType::kF32, DType::kE4M3}) {
     const AttentionCase c = {.heads = 6, .kv_heads = 2, .head_dim = 32, .cache = cache};
     constexpr int32_t kTokens = 420;  // four splits, the last of them short
-    const std::vector<float> qkv = random_values(kTokens * c.width(), 70);
+    const std::vector<float> qkv = attention_values(c, kTokens, 70);
     AttentionRig whole(make({.reproducible = true}), c);
     SequenceBook whole_book(16);
     const auto want = whole.run(whole_book.next({{0, kTokens}}), qkv, 0).attention;
@@ -118,7 +119,7 @@ std::vector<std::byte> cached_bytes(AttentionRig& rig) {
   const CudaBuffer& values = *static_cast<CudaKvCache&>(rig.cache()).values;
   std::vector<std::byte> bytes(values.bytes());
   const TensorView view = {
-      .data = values.data(), .dtype = DType::kBF16, .shape = {static_cast<int64_t>(values.bytes() / 2)}};
+      .data = values.data(), .dtype = DType::kU8, .shape = {static_cast<int64_t>(values.bytes())}};
   COVE_CHECK(rig.rig().backend().read_back(view, bytes).has_value());
   return bytes;
 }
@@ -141,7 +142,7 @@ void check_rotating_attention(const AttentionCase& c) {
                                                        {{1, 1}, {2, 3}, {0, 1}},  // a prompt's chunk keeps them apart
                                                        {{0, 1}, {1, 1}, {2, 1}, {3, 1}, {4, 1}, {5, 1}}}) {
     const StepBatch step = book.next(parts);
-    const std::vector<float> qkv = random_values(step.token_count() * c.width(), seed++);
+    const std::vector<float> qkv = attention_values(c, step.token_count(), seed++);
     const auto want = reference.run(step, qkv, 1).attention;
     const auto got = together.run(step, qkv, 1).attention;
     ASSERT_LT(conformance::row_error(got, want, c.head_dim), 5 * 0x1p-8) << "step of seed " << seed;
@@ -155,12 +156,16 @@ TEST(EmulatedCuda, attention_that_rotates_equals_rope_and_attention_one_after_th
   check_rotating_attention({.heads = 8, .kv_heads = 2, .head_dim = 64, .cache = DType::kBF16});
   check_rotating_attention({.heads = 16, .kv_heads = 1, .head_dim = 64, .cache = DType::kBF16});
   check_rotating_attention({.heads = 7, .kv_heads = 1, .head_dim = 128, .cache = DType::kBF16, .page_tokens = 48});
+  check_rotating_attention({.heads = 7, .kv_heads = 1, .head_dim = 128, .cache = DType::kE4M3});
+  check_rotating_attention({.heads = 8, .kv_heads = 2, .head_dim = 64, .cache = DType::kE4M3, .page_tokens = 48});
 }
 
 TEST(EmulatedCuda, rope_stays_a_kernel_of_its_own_where_attention_cannot_do_it) {
   check_rotating_attention({.head_dim = 80, .cache = DType::kBF16});
   check_rotating_attention({.head_dim = 64, .cache = DType::kBF16, .qk_norm = true});
   check_rotating_attention({.head_dim = 64, .cache = DType::kBF16, .interleaved = true});
+  check_rotating_attention({.heads = 16, .kv_heads = 1, .head_dim = 112, .cache = DType::kE4M3});
+  check_rotating_attention({.head_dim = 128, .cache = DType::kE4M3, .qk_norm = true});
 }
 
 TEST(EmulatedCuda, draws_the_tokens_that_the_host_draws) { check_every_combination(*emulated::make_device()); }
@@ -203,6 +208,8 @@ TEST(EmulatedCuda, refuses_what_it_has_no_kernels_for) {
   EXPECT_FALSE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kBF16, .head_dim = 192}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kBF16, .head_dim = 12}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kF16, .head_dim = 64}).has_value());
+  EXPECT_FALSE(backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kE4M3, .head_dim = 72}).has_value());
+  EXPECT_TRUE(backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kE4M3, .head_dim = 80}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kI32, .in_features = 64}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kQ4_0, .in_features = 33}).has_value());
   EXPECT_TRUE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kQ4_0, .in_features = 64}).has_value());

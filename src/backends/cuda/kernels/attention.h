@@ -28,8 +28,8 @@ struct AttentionLaunch {
 inline constexpr int64_t kAttentionHeadDimMax = 128;
 const char* launch_attention(const AttentionLaunch& args, void* stream);
 
-// The same for sequences that add one token and have at most kDecodeRowsMax heads a key head, over a bf16 cache with
-// pages of a multiple of kDecodeStepKeys positions: splits > 0 blocks of split_keys positions each (a multiple of
+// The same for sequences that add one token and have at most kDecodeRowsMax heads a key head, over a bf16 or e4m3 cache
+// with pages of a multiple of kDecodeStepKeys positions: splits > 0 blocks of split_keys positions each (a multiple of
 // kDecodeStepKeys), at least as many as the longest sequence has.
 // With `turns`, rope_kv is part of it: q and k of qkv are as the product left them, k and v of each tile's token go to
 // its slot, and qkv stays as it is. Neither interleaved nor with norms; decode_rotates(head_dim).

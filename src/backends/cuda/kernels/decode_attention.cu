@@ -1,16 +1,18 @@
 // softmax(q k^T scale) v over a paged cache, for sequences that add one token; with `turns`, also what rope_kv does.
 //
 // 1 as in attention.cu, with one token a sequence      2 shapes: attention.h, rows.h (LayerCache)
-// 3 head_dim a multiple of 8; padded with zeros to 64 or 128 in registers and shared memory (with turns: 64 or 128
-// itself); a bf16 cache, pages of a multiple of 16 positions
+// 3 head_dim a multiple of 8 (e4m3: 16); padded with zeros to 64 or 128 in registers and shared memory (with turns: 64
+// or 128 itself); a bf16 or e4m3 cache, pages of a multiple of 16 positions
 // 4 a block has one sequence, one key head and one split of its positions; all heads of the group are rows of one
 // matrix operand. Its warps take 16 positions at a time in turn, each with a ring and a softmax of its own, and meet
-// once 5 bytes of keys and values bind: 4 head_dim a position and key head in bf16 6 scores and sums in f32, weights in
-// bf16 for the product with the values; rotated queries and keys rounded to bf16 7 own, after Flash-Decoding. What was
+// once 5 bytes of keys and values bind: 4 head_dim a position and key head in bf16, 2 head_dim + 2 in e4m3 6 scores and
+// sums in f32, weights in bf16 (e4m3: f16) for the product with the values; rotated queries and keys rounded to bf16 7
+// own, after Flash-Decoding. What was
 // cached in earlier steps is asked for before the kernels before this one have ended; the new position comes last, by
 // way of shared memory. How a sequence is split depends on the batch, so that this kernel is not for
 // engine.reproducible
 #include "backends/cuda/kernels/attention.h"
+#include "backends/cuda/kernels/attention_fp8.h"
 #include "backends/cuda/kernels/attention_parts.h"
 #include "backends/cuda/kernels/language.h"
 
@@ -20,7 +22,6 @@ namespace {
 using namespace dev;
 
 constexpr auto kKeys = static_cast<int>(kDecodeStepKeys);  // of a warp's step
-constexpr int kStages = 2;
 constexpr int kWarps = 3;
 constexpr int kBlocks = 4;  // of a multiprocessor
 
@@ -28,6 +29,19 @@ constexpr int kBlocks = 4;  // of a multiprocessor
 template <int kDim>
 struct Fresh {
   uint16_t rows[kDecodeRowsMax + 2][kDim + 8];  // eight rows fall on different banks
+  uint32_t powers[2];  // of an e4m3 cache that has the key and the value already: then those rows are codes
+};
+
+// The ring of a warp.
+template <int kDim, bool kFp8>
+struct Ring {
+  static constexpr int kStages = 2;
+  Stage<kDim, kKeys> stages[kStages];
+};
+template <int kDim>
+struct Ring<kDim, true> {
+  static constexpr int kStages = 3;
+  CodeStage<kDim, kKeys> stages[kStages];
 };
 // Of one warp, in the memory of the rings.
 template <int kDim>
@@ -42,10 +56,10 @@ struct Results {
   unsigned is_last;
 };
 
-template <int kDim>
+template <int kDim, bool kFp8>
 struct Memory {
   union {
-    Stage<kDim, kKeys> rings[kWarps][kStages];
+    Ring<kDim, kFp8> rings[kWarps];
     Results<kDim> results;
   };
   Fresh<kDim> fresh;
@@ -81,6 +95,11 @@ __device__ __forceinline__ int32_t load_pages(const DecodeAttentionLaunch& a, co
   return a.page_table[u.tile.page_begin + position / static_cast<int32_t>(a.cache.page_tokens)];
 }
 
+// How many positions from `position` on are in the cache, of those that the split has.
+__device__ __forceinline__ int32_t cached_from(const Unit& u, int32_t position) {
+  return (u.end < u.tile.kv_length ? u.end : u.tile.kv_length - 1) - position;
+}
+
 // A step is inside one page. Of the sequence's last position, which this step of the model writes, and of what lies
 // behind, zeros: that may be garbage.
 template <int kDim>
@@ -90,7 +109,7 @@ __device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const 
   const auto dim = static_cast<int32_t>(a.cache.head_dim);
   const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
   const int64_t row = (page * a.cache.kv_heads + u.kv_head) * page_tokens + position % page_tokens;
-  const int32_t cached = (u.end < u.tile.kv_length ? u.end : u.tile.kv_length - 1) - position;
+  const int32_t cached = cached_from(u, position);
   const int column = lane() % kOctets * 8;
   int key = lane() / kOctets;
   int64_t at = (row + key) * dim + column;
@@ -102,6 +121,31 @@ __device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const 
     copy_async(&stage.keys[key][column], keys + (there ? at : 0), there);
     copy_async(&stage.values[key][column], values + (there ? at : 0), there);
   }
+}
+
+// The same of codes; their powers come as they are.
+template <int kDim>
+__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const Unit& u, int32_t position, int32_t page,
+                                          CodeStage<kDim, kKeys>& stage) {
+  constexpr int kChunks = kDim / 16;
+  const auto dim = static_cast<int32_t>(a.cache.head_dim);
+  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
+  const int32_t in_page = position % page_tokens;
+  const int64_t row = (page * a.cache.kv_heads + u.kv_head) * page_tokens + in_page;
+  const int32_t cached = cached_from(u, position);
+  const int column = lane() % kChunks * 16;
+  int key = lane() / kChunks;
+  int64_t at = (row + key) * dim + column;
+  const auto* keys = static_cast<const unsigned char*>(a.cache.keys);
+  const auto* values = static_cast<const unsigned char*>(a.cache.values);
+#pragma unroll 2
+  for (; key < kKeys; key += 32 / kChunks, at += 32 / kChunks * dim) {
+    const bool there = key < cached && column < dim;
+    copy_async(&stage.codes[kKeySide][key][column], keys + (there ? at : 0), there);
+    copy_async(&stage.codes[kValueSide][key][column], values + (there ? at : 0), there);
+  }
+  if (lane() < 2)
+    copy_async(stage.powers[lane()], powers_of(a.cache, page, u.kv_head) + lane() * page_tokens + in_page, true);
 }
 
 // The pairs of columns (i, i + head_dim / 2) of two words each, turned by their angles.
@@ -133,16 +177,42 @@ __device__ __forceinline__ const uint16_t* row_of(const DecodeAttentionLaunch& a
          static_cast<int64_t>(u.tile.token * (heads + 2 * kv_heads) + head) * a.cache.head_dim;
 }
 
+// Where the new position's key and value lie in the cache, in elements.
+__device__ __forceinline__ int64_t slot_begin(const DecodeAttentionLaunch& a, const Unit& u) {
+  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
+  const int64_t head = u.tile.slot / page_tokens * a.cache.kv_heads + u.kv_head;
+  return (head * page_tokens + u.tile.slot % page_tokens) * a.cache.head_dim;
+}
+__device__ __forceinline__ unsigned char* slot_power(const DecodeAttentionLaunch& a, const Unit& u, int side) {
+  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
+  return powers_of(a.cache, u.tile.slot / page_tokens, u.kv_head) + side * page_tokens + u.tile.slot % page_tokens;
+}
+
+// The new position's codes and powers, which rope_kv has written, to shared memory.
+template <int kDim>
+__device__ __forceinline__ void load_fresh_codes(const DecodeAttentionLaunch& a, const Unit& u, Fresh<kDim>& fresh) {
+  constexpr auto kChunks = static_cast<unsigned>(kDim / 16);
+  if (threadIdx.x >= 2 * kChunks) return;
+  const auto side = static_cast<int>(threadIdx.x / kChunks);
+  const auto column = static_cast<int32_t>(threadIdx.x % kChunks * 16);
+  const auto* from = static_cast<const unsigned char*>(side == kKeySide ? a.cache.keys : a.cache.values);
+  const bool there = column < a.cache.head_dim;
+  auto* to = reinterpret_cast<unsigned char*>(fresh.rows[kDecodeRowsMax + side]) + column;
+  *reinterpret_cast<Vec4*>(to) =
+      there ? *reinterpret_cast<const Vec4*>(from + slot_begin(a, u) + column) : Vec4{0, 0, 0, 0};
+  if (column == 0) fresh.powers[side] = *slot_power(a, u, side);
+}
+
 // The queries, and where the split has the new position its key and value, to shared memory; rotated if asked for, key
-// and value then also to the cache. A thread takes eight columns and those half a row further on.
-template <int kDim, bool kRotates>
+// and value then also to a bf16 cache. A thread takes eight columns and those half a row further on.
+template <int kDim, bool kRotates, bool kFp8>
 __device__ __forceinline__ void load_fresh(const DecodeAttentionLaunch& a, const Unit& u, Fresh<kDim>& fresh) {
   constexpr int kOctets = kDim / 16;  // of half a row
   const int32_t dim = kRotates ? kDim : static_cast<int32_t>(a.cache.head_dim);
-  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
-  const int64_t slot_at =
-      ((u.tile.slot / page_tokens * a.cache.kv_heads + u.kv_head) * page_tokens + u.tile.slot % page_tokens) * dim;
-  const int32_t rows = u.group + (u.end == u.tile.kv_length ? 2 : 0);
+  const int64_t slot_at = slot_begin(a, u);
+  const bool has_new = u.end == u.tile.kv_length;
+  if (kFp8 && !kRotates && has_new) load_fresh_codes<kDim>(a, u, fresh);
+  const int32_t rows = u.group + (has_new && (kRotates || !kFp8) ? 2 : 0);
 #pragma unroll 1
   for (auto i = static_cast<int32_t>(threadIdx.x); i < rows * kOctets; i += kWarps * 32) {
     const int32_t row = i / kOctets;
@@ -158,10 +228,15 @@ __device__ __forceinline__ void load_fresh(const DecodeAttentionLaunch& a, const
       turn_pair(t[2], low.z, high.z);
       turn_pair(t[3], low.w, high.w);
     }
-    uint16_t* to = &fresh.rows[row < u.group ? row : static_cast<int32_t>(kDecodeRowsMax) + row - u.group][column];
-    *reinterpret_cast<Vec4*>(to) = low;
-    *reinterpret_cast<Vec4*>(to + kDim / 2) = high;
-    if (kRotates && row >= u.group) {
+    uint16_t* to = fresh.rows[row < u.group ? row : static_cast<int32_t>(kDecodeRowsMax) + row - u.group];
+    if (kFp8 && row < u.group) {
+      store_query(low, to, column);
+      store_query(high, to, column + kDim / 2);
+      continue;
+    }
+    *reinterpret_cast<Vec4*>(to + column) = low;
+    *reinterpret_cast<Vec4*>(to + column + kDim / 2) = high;
+    if (!kFp8 && kRotates && row >= u.group) {
       uint16_t* cached = static_cast<uint16_t*>(row == u.group ? a.cache.keys : a.cache.values) + slot_at + column;
       *reinterpret_cast<Vec4*>(cached) = low;
       *reinterpret_cast<Vec4*>(cached + kDim / 2) = high;
@@ -177,8 +252,9 @@ __device__ __forceinline__ void load_heads(const Fresh<kDim>& fresh, uint32_t (&
 }
 
 // The new position's key and value into its step.
-template <int kDim>
-__device__ __forceinline__ void place_fresh(const Fresh<kDim>& fresh, int32_t key, Stage<kDim, kKeys>& stage) {
+template <int kDim, bool kRotates>
+__device__ __forceinline__ void place_fresh(const DecodeAttentionLaunch&, const Unit&, const Fresh<kDim>& fresh,
+                                            int32_t key, Stage<kDim, kKeys>& stage) {
   const int column = lane() % 16 * 8;
   uint16_t* to = lane() < 16 ? stage.keys[key] : stage.values[key];
   if (column < kDim)
@@ -187,17 +263,80 @@ __device__ __forceinline__ void place_fresh(const Fresh<kDim>& fresh, int32_t ke
   warp_sync();
 }
 
+// As codes; with kRotates they are made here, and go to the cache too. The lower lanes have the key, the others the
+// value, eight columns each.
+template <int kDim, bool kRotates>
+__device__ __forceinline__ void place_fresh(const DecodeAttentionLaunch& a, const Unit& u, const Fresh<kDim>& fresh,
+                                            int32_t key, CodeStage<kDim, kKeys>& stage) {
+  const int side = lane() / 16;
+  const int column = lane() % 16 * 8;
+  const uint16_t* row = fresh.rows[kDecodeRowsMax + side];
+  uint32_t power = 0;
+  Vec2 codes = {0, 0};
+  if constexpr (kRotates) {
+    const Vec4 octet = load_octet(row + column, column < kDim);
+    uint32_t most = most_bits(octet);
+#pragma unroll
+    for (int mask = 8; mask > 0; mask /= 2) most = larger_of(most, shuffle_xor(most, mask));
+    power = power_for(most);
+    codes = cache_codes(octet, power);
+    auto* cached = static_cast<unsigned char*>(side == kKeySide ? a.cache.keys : a.cache.values) + slot_begin(a, u);
+    if (column < kDim) *reinterpret_cast<Vec2*>(cached + column) = codes;
+    if (column == 0) *slot_power(a, u, side) = static_cast<unsigned char>(power);
+  } else {
+    power = fresh.powers[side];
+    if (column < kDim) codes = reinterpret_cast<const Vec2*>(row)[column / 8];
+  }
+  if (column < kDim) *reinterpret_cast<Vec2*>(&stage.codes[side][key][column]) = codes;
+  if (column == 0) stage.powers[side][key] = static_cast<unsigned char>(power);
+  warp_sync();
+}
+
+// Softmax and sums of a step's positions.
 template <int kDim>
+__device__ __forceinline__ void add_step(const Unit& u, int32_t position, float scale, const uint32_t (&q)[kDim / 16][4],
+                                         const Stage<kDim, kKeys>& stage, Running<kDim>& running) {
+  const int32_t visible[2] = {u.end, u.end};
+  float scores[kKeys / 8][4];
+  score<kDim, kKeys>(stage, q, scores);
+  weigh<kDim, kKeys>(visible, position, scale, scores, running);
+  add_values<kDim, kKeys>(stage, scores, running);
+}
+template <int kDim>
+__device__ __forceinline__ void add_step(const Unit& u, int32_t position, float scale, const uint32_t (&q)[kDim / 16][4],
+                                         const CodeStage<kDim, kKeys>& stage, Running<kDim>& running) {
+  float scores[kKeys / 8][4];
+  score<kDim, kKeys>(stage, q, scores);
+  weigh<kDim, kKeys>(stage, u.end, position, scale, scores, running);
+  add_values<kDim, kKeys>(stage, scores, running);
+}
+
+// Sums 8 n + 2 t, 2 t + 1 of a row; of codes, sums n and n + 1 (n even) are columns 8 n + 4 t .. 4 t + 3.
+template <int kDim, bool kFp8>
+__device__ __forceinline__ void leave_values(const Running<kDim>& r, int half, float* row) {
+  if constexpr (kFp8) {
+#pragma unroll
+    for (int n = 0; n < kDim / 8; n += 2) {
+      *reinterpret_cast<Vec4*>(&row[8 * n + lane() % 4 * 4]) = {
+          float_to_bits(r.values[n][2 * half]), float_to_bits(r.values[n + 1][2 * half]),
+          float_to_bits(r.values[n][2 * half + 1]), float_to_bits(r.values[n + 1][2 * half + 1])};
+    }
+  } else {
+#pragma unroll
+    for (int n = 0; n < kDim / 8; ++n) {
+      *reinterpret_cast<Vec2*>(&row[8 * n + lane() % 4 * 2]) = {float_to_bits(r.values[n][2 * half]),
+                                                                float_to_bits(r.values[n][2 * half + 1])};
+    }
+  }
+}
+
+template <int kDim, bool kFp8>
 __device__ __forceinline__ void leave_result(int32_t rows, const Running<kDim>& r, WarpResult<kDim>& to) {
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const int row = lane() / 4 + 8 * half;
     if (row >= rows) continue;
-#pragma unroll
-    for (int n = 0; n < kDim / 8; ++n) {
-      *reinterpret_cast<Vec2*>(&to.values[row][8 * n + lane() % 4 * 2]) = {float_to_bits(r.values[n][2 * half]),
-                                                                           float_to_bits(r.values[n][2 * half + 1])};
-    }
+    leave_values<kDim, kFp8>(r, half, to.values[row]);
     if (lane() % 4 == 0) {
       to.facts[row][0] = r.largest[half];
       to.facts[row][1] = r.total[half];
@@ -291,12 +430,12 @@ __device__ __forceinline__ void fold_splits(const DecodeAttentionLaunch& a, cons
 }
 
 // The warp's share: softmax and sums of its positions.
-template <int kDim, bool kRotates>
-__device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Unit& u, Memory<kDim>& memory,
+template <int kDim, bool kRotates, bool kFp8>
+__device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Unit& u, Memory<kDim, kFp8>& memory,
                                        Running<kDim>& running) {
+  constexpr int kStages = Ring<kDim, kFp8>::kStages;
   const Share share(u);
-  Stage<kDim, kKeys>* stages = memory.rings[threadIdx.x / 32];
-  const int32_t visible[2] = {u.end, u.end};
+  auto& stages = memory.rings[threadIdx.x / 32].stages;
   const float scale = a.scale * kLog2e;
   uint32_t q[kDim / 16][4];
   int32_t pages = 0;
@@ -308,22 +447,19 @@ __device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Uni
     if (step == 0) {
       let_next_kernel_start();
       wait_for_previous_kernel();
-      load_fresh<kDim, kRotates>(a, u, memory.fresh);
+      load_fresh<kDim, kRotates, kFp8>(a, u, memory.fresh);
       block_sync();  // the fresh rows are there
       load_heads<kDim>(memory.fresh, q);
     }
     if (step >= share.steps) break;
-    Stage<kDim, kKeys>& stage = stages[ask % kStages];
+    auto& stage = stages[ask % kStages];
     if (step >= 0) {
       const int32_t position = share.position(step);
       copy_wait<kStages - 1>();
       warp_sync();  // all lanes' copies of this stage are there
       const int32_t fresh_key = u.tile.kv_length - 1 - position;
-      if (fresh_key < kKeys) place_fresh<kDim>(memory.fresh, fresh_key, stage);
-      float scores[kKeys / 8][4];
-      score<kDim, kKeys>(stage, q, scores);
-      weigh<kDim, kKeys>(visible, position, scale, scores, running);
-      add_values<kDim, kKeys>(stage, scores, running);
+      if (fresh_key < kKeys) place_fresh<kDim, kRotates>(a, u, memory.fresh, fresh_key, stage);
+      add_step<kDim>(u, position, scale, q, stage, running);
       warp_sync();  // all lanes have read the stage that is asked for next
     }
     if (ask < share.steps) {
@@ -336,7 +472,7 @@ __device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Uni
 }
 
 // grid: splits, key heads, tiles.
-template <int kDim, bool kRotates>
+template <int kDim, bool kRotates, bool kFp8>
 __global__ void __launch_bounds__(kWarps * 32, kBlocks) decode_attention_kernel(DecodeAttentionLaunch a) {
   Unit u;
   u.tile = a.tiles[blockIdx.z];
@@ -347,12 +483,12 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) decode_attention_kernel(
   u.kv_head = static_cast<int32_t>(blockIdx.y);
   u.group = static_cast<int32_t>(static_cast<uint32_t>(a.heads) / static_cast<uint32_t>(a.cache.kv_heads));
 
-  auto& memory = *reinterpret_cast<Memory<kDim>*>(shared_memory());
+  auto& memory = *reinterpret_cast<Memory<kDim, kFp8>*>(shared_memory());
   Running<kDim> running;
   reset(running);
-  attend<kDim, kRotates>(a, u, memory, running);
+  attend<kDim, kRotates, kFp8>(a, u, memory, running);
   block_sync();  // the rings' memory is free
-  leave_result<kDim>(u.group, running, memory.results.warps[threadIdx.x / 32]);
+  leave_result<kDim, kFp8>(u.group, running, memory.results.warps[threadIdx.x / 32]);
   block_sync();  // all warps' results are there
   const int32_t splits = (u.tile.kv_length + split_keys - 1) / split_keys;
   fold_warps<kDim>(a, u, memory.results.warps, splits > 1);
@@ -361,14 +497,23 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) decode_attention_kernel(
   if (is_last(counter, splits, &memory.results.is_last)) fold_splits<kDim>(a, u, splits);
 }
 
-template <int kDim, bool kRotates>
+template <int kDim, bool kRotates, bool kFp8>
 const char* launch_as(const DecodeAttentionLaunch& args, void* stream) {
   const LaunchShape shape = {.grid_x = static_cast<unsigned>(args.splits),
                              .grid_y = static_cast<unsigned>(args.cache.kv_heads),
                              .grid_z = static_cast<unsigned>(args.tile_count),
                              .threads = kWarps * 32,
-                             .shared_bytes = sizeof(Memory<kDim>)};
-  return launch(shape, stream, decode_attention_kernel<kDim, kRotates>, args);
+                             .shared_bytes = sizeof(Memory<kDim, kFp8>)};
+  return launch(shape, stream, decode_attention_kernel<kDim, kRotates, kFp8>, args);
+}
+
+template <bool kFp8>
+const char* launch_for(const DecodeAttentionLaunch& args, void* stream) {
+  const int64_t dim = args.cache.head_dim;
+  if (args.turns == nullptr)
+    return dim <= 64 ? launch_as<64, false, kFp8>(args, stream) : launch_as<128, false, kFp8>(args, stream);
+  if (!decode_rotates(dim)) return "rotation in the attention kernel: head_dim must be 64 or 128";
+  return dim == 64 ? launch_as<64, true, kFp8>(args, stream) : launch_as<128, true, kFp8>(args, stream);
 }
 
 }  // namespace
@@ -376,11 +521,7 @@ const char* launch_as(const DecodeAttentionLaunch& args, void* stream) {
 const char* launch_decode_attention(const DecodeAttentionLaunch& args, void* stream) {
   if (args.tile_count == 0) return nullptr;
   if (args.tile_count > 65535) return "a step of more than 65535 attention tiles";
-  const int64_t dim = args.cache.head_dim;
-  if (args.turns == nullptr)
-    return dim <= 64 ? launch_as<64, false>(args, stream) : launch_as<128, false>(args, stream);
-  if (!decode_rotates(dim)) return "rotation in the attention kernel: head_dim must be 64 or 128";
-  return dim == 64 ? launch_as<64, true>(args, stream) : launch_as<128, true>(args, stream);
+  return args.cache.powers != nullptr ? launch_for<true>(args, stream) : launch_for<false>(args, stream);
 }
 
 }  // namespace cove::cuda

@@ -107,13 +107,14 @@ inline uint16_t to_f16(float value) { return f32_to_f16(value); }
 inline uint32_t pack_f16(float low, float high) {
   return f32_to_f16(low) | static_cast<uint32_t>(f32_to_f16(high)) << 16;
 }
-// Two e4m3 values in the low 16 bits, as a pair of f16 (exact).
+// Two e4m3 values in the low 16 bits, as a pair of f16 (exact; NaN is NaN).
 inline uint32_t e4m3_pair_to_f16(uint32_t pair) {
   uint32_t halves = 0;
   for (int i = 0; i < 2; ++i) {
     const uint32_t byte = pair >> (8 * i) & 0xff;
     const auto shifted = static_cast<uint16_t>((byte & 0x80) << 8 | (byte & 0x7f) << 7);  // 2^8 too small
-    halves |= static_cast<uint32_t>(f32_to_f16(f16_to_f32(shifted) * 256.0F)) << (16 * i);
+    const uint32_t half = (byte & 0x7f) == 0x7f ? 0x7fffU : f32_to_f16(f16_to_f32(shifted) * 256.0F);
+    halves |= half << (16 * i);
   }
   return halves;
 }
@@ -316,7 +317,8 @@ __device__ __forceinline__ uint32_t e4m3_pair_to_f16(uint32_t pair) {
   const uint32_t small = (high & 0x80008000U) | ((high >> 1) & 0x3F803F80U);  // 2^8 too small
   uint32_t halves;
   asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(halves) : "r"(small), "r"(0x5C005C00U));
-  return halves;
+  const uint32_t nan = ((small & 0x7FFF7FFFU) + 0x40804080U) & 0x80008000U;  // in the sign's place: of the largest code
+  return halves | (nan - (nan >> 10));
 #endif
 }
 __device__ __forceinline__ uint32_t mul_bf16x2(uint32_t a, uint32_t b) {

@@ -1,5 +1,6 @@
 #include "backends/cuda/kernels/rows.h"
 
+#include "backends/cuda/kernels/cache_values.h"
 #include "backends/cuda/kernels/decode_value.h"
 #include "backends/cuda/kernels/language.h"
 #include "backends/cuda/kernels/norm_parts.h"
@@ -28,21 +29,15 @@ __global__ void embed_kernel(EmbedLaunch a) {
 // before the kernel that makes delta has ended. One block a row.
 constexpr unsigned kHeldThreadsMax = 1024;
 
-__device__ __forceinline__ uint32_t larger_bits(uint32_t a, uint32_t b) { return a > b ? a : b; }
-
 // The bits of the largest magnitude over the block; those of infinities and NaNs are the largest.
 __device__ __forceinline__ uint32_t block_max_bits(const Vec4& octet, uint32_t* partial) {
-  const uint32_t pairs[4] = {octet.x, octet.y, octet.z, octet.w};
-  uint32_t most = 0;
+  uint32_t most = most_bits(octet);
 #pragma unroll
-  for (int i = 0; i < 4; ++i)
-    most = larger_bits(most, larger_bits(pairs[i] << 16 & 0x7FFF0000U, pairs[i] & 0x7FFF0000U));
-#pragma unroll
-  for (int mask = 16; mask > 0; mask /= 2) most = larger_bits(most, shuffle_xor(most, mask));
+  for (int mask = 16; mask > 0; mask /= 2) most = larger_of(most, shuffle_xor(most, mask));
   block_sync();  // partial may still be read from an earlier sum
   if (lane() == 0) partial[threadIdx.x / 32] = most;
   block_sync();
-  for (unsigned i = 0; i < blockDim.x / 32; ++i) most = larger_bits(most, partial[i]);
+  for (unsigned i = 0; i < blockDim.x / 32; ++i) most = larger_of(most, partial[i]);
   return most;
 }
 
@@ -188,12 +183,32 @@ __device__ __forceinline__ void normalize(const float* scale, float eps, int32_t
   }
 }
 
-__device__ __forceinline__ void store_cached(const LayerCache& cache, void* side, int64_t at, float value) {
-  if (cache.is_f32) {
+// power: of an e4m3 cache.
+__device__ __forceinline__ void store_cached(const LayerCache& cache, void* side, int64_t at, float value,
+                                             uint32_t power) {
+  if (cache.powers != nullptr) {
+    static_cast<unsigned char*>(side)[at] =
+        static_cast<unsigned char>(cache_code(from_bf16(to_bf16(value)), power, inverse_power(power)));
+  } else if (cache.is_f32) {
     static_cast<float*>(side)[at] = value;
   } else {
     static_cast<uint16_t*>(side)[at] = to_bf16(value);
   }
+}
+
+// The power of two for a head's values, whose pairs the warp has.
+template <int kPairs>
+__device__ __forceinline__ uint32_t head_power(const HeadPairs<kPairs>& pairs, int32_t half) {
+  uint32_t most = 0;
+#pragma unroll
+  for (int j = 0; j < kPairs; ++j) {
+    if (lane() + 32 * j >= half) break;
+    most = larger_of(most, magnitude_bits(from_bf16(to_bf16(pairs.a[j]))));
+    most = larger_of(most, magnitude_bits(from_bf16(to_bf16(pairs.b[j]))));
+  }
+#pragma unroll
+  for (int mask = 16; mask > 0; mask /= 2) most = larger_of(most, shuffle_xor(most, mask));
+  return power_for(most);
 }
 
 // One thread per token and pair.
@@ -246,9 +261,15 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
   if (!is_v) rotate<kPairs>(turns, pairs);
 
   const int32_t kv_head = is_v ? head - heads - kv_heads : head - heads;
-  const int64_t row =
-      (slot / page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens + slot % page_tokens;
+  const int32_t page = slot / page_tokens;
+  const int64_t row = (page * args.cache.kv_heads + kv_head) * args.cache.page_tokens + slot % page_tokens;
   void* side = is_v ? args.cache.values : args.cache.keys;
+  uint32_t power = 0;
+  if (!is_q && args.cache.powers != nullptr) {
+    power = head_power<kPairs>(pairs, half);
+    unsigned char* to = powers_of(args.cache, page, kv_head) + (is_v ? page_tokens : 0) + slot % page_tokens;
+    if (lane() == 0) *to = static_cast<unsigned char>(power);
+  }
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
     const int32_t i = lane() + 32 * j;
@@ -257,8 +278,8 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
       values[i * step] = to_bf16(pairs.a[j]);
       values[i * step + apart] = to_bf16(pairs.b[j]);
     } else {
-      store_cached(args.cache, side, row * dim + i * step, pairs.a[j]);
-      store_cached(args.cache, side, row * dim + i * step + apart, pairs.b[j]);
+      store_cached(args.cache, side, row * dim + i * step, pairs.a[j], power);
+      store_cached(args.cache, side, row * dim + i * step + apart, pairs.b[j], power);
     }
   }
 }
@@ -275,6 +296,37 @@ __global__ void copy_page_kernel(CopyPageLaunch a) {
   const auto* from = reinterpret_cast<const uint32_t*>(begin + a.from * page_bytes);
   auto* to = reinterpret_cast<uint32_t*>(begin + a.to * page_bytes);
   for (int64_t i = threadIdx.x; i < a.count * a.head_bytes / 4; i += blockDim.x) to[i] = from[i];
+  if (a.powers == nullptr) return;
+  const int64_t first_page = side / 2 * a.pages;
+  const auto powers_at = [&](int64_t page) {
+    return static_cast<unsigned char*>(a.powers) +
+           (((first_page + page) * a.kv_heads + head) * 2 + side % 2) * a.page_tokens;
+  };
+  for (int64_t i = threadIdx.x; i < a.count; i += blockDim.x) powers_at(a.to)[i] = powers_at(a.from)[i];
+}
+
+// One block per page and head; a thread has 16 columns. Bytes: 6 head_dim + 2 a position.
+__global__ void __launch_bounds__(kThreads) unpack_pages_kernel(UnpackPagesLaunch a) {
+  let_next_kernel_start();
+  wait_for_previous_kernel();
+  const auto kv_heads = static_cast<uint32_t>(a.cache.kv_heads);
+  const uint32_t index = blockIdx.x / kv_heads;
+  const auto head = static_cast<int32_t>(blockIdx.x % kv_heads);
+  const int64_t page = a.pages[index];
+  const auto chunks = static_cast<uint32_t>(a.cache.head_dim / 16);
+  const auto count = static_cast<uint32_t>(a.cache.page_tokens) * chunks;
+  const unsigned char* powers = powers_of(a.cache, page, head);
+  for (uint32_t i = threadIdx.x; i < 2 * count; i += blockDim.x) {
+    const bool is_v = i >= count;
+    const uint32_t chunk = is_v ? i - count : i;
+    const int64_t from = (page * kv_heads + head) * count + chunk;
+    const Vec4 codes = static_cast<const Vec4*>(is_v ? a.cache.values : a.cache.keys)[from];
+    const uint32_t power = powers[i / chunks];  // keys' and values' follow each other
+    auto* to = static_cast<Vec4*>(is_v ? a.values : a.keys) +
+               2 * ((static_cast<int64_t>(index) * kv_heads + head) * count + chunk);
+    to[0] = cached_octet({codes.x, codes.y}, power);
+    to[1] = cached_octet({codes.z, codes.w}, power);
+  }
 }
 
 unsigned rows_of(int64_t count) { return static_cast<unsigned>(count); }
@@ -317,6 +369,12 @@ const char* launch_rope_kv(const RopeKvLaunch& args, void* stream) {
   if (args.cache.head_dim <= 64) return launch(shape, stream, rope_kv_kernel<1>, args);
   if (args.cache.head_dim <= 128) return launch(shape, stream, rope_kv_kernel<2>, args);
   return launch(shape, stream, rope_kv_kernel<static_cast<int>(kRopeHeadDimMax / 64)>, args);
+}
+
+const char* launch_unpack_pages(const UnpackPagesLaunch& args, void* stream) {
+  if (args.count == 0) return nullptr;
+  return launch({.grid_x = rows_of(args.count * args.cache.kv_heads), .threads = kThreads}, stream, unpack_pages_kernel,
+                args);
 }
 
 const char* launch_copy_page(const CopyPageLaunch& args, void* stream) {

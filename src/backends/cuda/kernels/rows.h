@@ -9,7 +9,8 @@
 
 namespace cove::cuda {
 
-// The keys and values of one layer: [pages][kv_heads][page_tokens][head_dim] each, bf16 or f32.
+// The keys and values of one layer: [pages][kv_heads][page_tokens][head_dim] each, bf16; f32 where it says so; e4m3
+// where there are powers (kernels/cache_values.h), with head_dim a multiple of 16.
 struct LayerCache {
   void* keys = nullptr;
   void* values = nullptr;
@@ -17,6 +18,7 @@ struct LayerCache {
   int64_t page_tokens = 0;
   int64_t head_dim = 0;
   bool is_f32 = false;
+  void* powers = nullptr;  // bytes [pages][kv_heads][2: keys, values][page_tokens], or null
   bool operator==(const LayerCache&) const = default;
 };
 
@@ -96,18 +98,30 @@ inline constexpr int64_t kRopeHeadDimMax = 256;
 const char* launch_rope_kv(const RopeKvLaunch& args, void* stream);
 
 // Tokens [0, count) of page `from` to page `to` of `layers` layers; all
-// [layers][2][pages][kv_heads][page_tokens][head_dim].
+// [layers][2][pages][kv_heads][page_tokens][head_dim], and powers [layers][pages][kv_heads][2][page_tokens].
 struct CopyPageLaunch {
   void* cache = nullptr;
   int64_t layers = 0;
   int64_t pages = 0;
   int64_t kv_heads = 0;
   int64_t page_tokens = 0;
-  int64_t head_bytes = 0;  // of one position of one head
+  int64_t head_bytes = 0;  // of one position of one head, a multiple of 4
+  void* powers = nullptr;  // or null
   int64_t from = 0;
   int64_t to = 0;
   int64_t count = 0;
 };
 const char* launch_copy_page(const CopyPageLaunch& args, void* stream);
+
+// Pages of an e4m3 cache as bf16, exact: page i of keys and values is page pages[i] of the cache.
+struct UnpackPagesLaunch {
+  LayerCache cache{};
+  const int32_t* pages = nullptr;  // [count]
+  int64_t count = 0;
+  void* keys = nullptr;    // bf16 [count][kv_heads][page_tokens][head_dim]
+  void* values = nullptr;  // likewise
+  bool operator==(const UnpackPagesLaunch&) const = default;
+};
+const char* launch_unpack_pages(const UnpackPagesLaunch& args, void* stream);
 
 }  // namespace cove::cuda

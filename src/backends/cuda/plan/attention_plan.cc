@@ -54,9 +54,12 @@ AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const Att
   int64_t tokens_most = 1;
   int64_t keys_most = 0;
   int64_t decode_keys_most = 0;
+  int64_t prefill_pages_left = shape.prefill_pages_max;
   for (size_t i = 0; i < sequences.size(); ++i) {
     const SequenceSlice& slice = sequences[i];
-    if (prefill_tile_tokens > 0 && slice.token_count > 1) {
+    const int64_t pages = divide_up(slice.kv_length, shape.page_tokens);
+    if (prefill_tile_tokens > 0 && slice.token_count > 1 && pages <= prefill_pages_left) {
+      prefill_pages_left -= pages;
       add_tiles(slice, static_cast<int32_t>(i), prefill_tile_tokens, work.prefill);
       continue;
     }

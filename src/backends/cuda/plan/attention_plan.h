@@ -28,6 +28,8 @@ struct AttentionShape {
   int multiprocessors = 1;
   int64_t partials_max = 0;    // splits whose results the workspace can hold: of one tile and key head each
   bool decode_kernel = false;  // sequences that add one token go to decode_attention.cu
+  int64_t page_tokens = 16;
+  int64_t prefill_pages_max = INT64_MAX;  // of all sequences in `prefill` together
 };
 
 struct AttentionPlan {
@@ -52,8 +54,8 @@ struct DecodePlan {
   int64_t splits = 1;
 };
 
-// prefill_tile_tokens: 0, or the tile of a kernel that takes every slice of more than one token; those come back in
-// `prefill`.
+// prefill_tile_tokens: 0, or the tile of a kernel that takes every slice of more than one token whose pages still fit;
+// those come back in `prefill`.
 struct AttentionWork {
   AttentionPlan plan;
   DecodePlan decode;
