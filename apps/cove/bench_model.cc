@@ -13,6 +13,8 @@
 #include "backends/cuda/cuda_backend.h"
 #include "base/json.h"
 #include "bench_weights.h"
+#include "engine/options.h"
+#include "logit_reader.h"
 #include "model/decoder.h"
 #include "open_engine.h"
 
@@ -70,10 +72,10 @@ class Subject {
                              {.batch_tokens_max = std::max(subject->chunk_tokens_, batch), .logit_rows_max = batch},
                              subject->weights_.release));
     subject->load_s_ = seconds_since(begin);
-    const DType cache_dtype = subject->weights_.format == "f32" ? DType::kF32 : DType::kBF16;
+    const DType cache_format = cache_dtype(options.kv_format, subject->weights_.format);
     subject->pages_per_sequence_ = (options.prefill + options.decode + kWarmUpSteps) / kPageTokens + 1;
     TRY_ASSIGN(subject->cache_, subject->backend_->make_kv_cache(
-                                    model::Decoder::kv_layout(subject->weights_.spec, kPageTokens, cache_dtype),
+                                    model::Decoder::kv_layout(subject->weights_.spec, kPageTokens, cache_format),
                                     subject->pages_per_sequence_ * batch));
     return subject;
   }
@@ -208,6 +210,9 @@ Status check(const ModelBenchOptions& options) {
   for (const int64_t batch : options.batches) {
     if (batch < 1 || batch > 256) return invalid_argument("--batch takes sizes from 1 to 256, as in 1,4,8");
   }
+  if (!engine::is_kv_format(options.kv_format)) {
+    return invalid_argument("--kv-format is auto, f32, f16, bf16 or fp8");
+  }
   if (options.batches.empty()) return invalid_argument("--batch needs at least one size, as in 1,4,8");
   return {};
 }
@@ -275,6 +280,7 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
   report.model = subject->weights().name;
   report.format = options.weight_format == "auto" ? subject->weights().format : options.weight_format;
   report.device = subject->device();
+  report.kv_format = dtype_info(subject->cache().layout.dtype).name;
   report.arithmetic = arithmetic_of(report.format, report.before);
   report.parameters_read = active_parameters(subject->spec());
   report.weight_bytes_read = subject->weight_bytes_read();
@@ -297,9 +303,9 @@ Result<ModelBenchReport> run_model_bench(const ModelBenchOptions& options) {
 }
 
 std::string report_text(const ModelBenchReport& report) {
-  std::string text = fmt::format("{}, {}, {:.2f} GB read a token ({:.2f} G parameters)\n{}\n", report.model,
-                                 report.format, static_cast<double>(report.weight_bytes_read) / 1e9,
-                                 static_cast<double>(report.parameters_read) / 1e9, report.device);
+  std::string text = fmt::format("{}, {}, {:.2f} GB read a token ({:.2f} G parameters), cache in {}\n{}\n",
+                                 report.model, report.format, static_cast<double>(report.weight_bytes_read) / 1e9,
+                                 static_cast<double>(report.parameters_read) / 1e9, report.kv_format, report.device);
   text += fmt::format("opened in {:.2f} s, loaded in {:.2f} s, first step {:.2f} s", report.open_s, report.load_s,
                       report.first_step_s);
   text += report.weight_bytes > 0 ? fmt::format(": {:.2f} GB/s\n\n", report.ready_gb_s()) : "\n\n";
@@ -336,6 +342,7 @@ std::string report_json(const ModelBenchReport& report) {
   }
   return boost::json::serialize(boost::json::object{{"model", report.model},
                                                     {"format", report.format},
+                                                    {"kv_format", report.kv_format},
                                                     {"device", report.device},
                                                     {"arithmetic", report.arithmetic},
                                                     {"parameters_read", report.parameters_read},

@@ -25,6 +25,7 @@ struct ModelBenchOptions {
   std::vector<int64_t> batches = {1, 4, 8};
   std::string device = "cpu";          // cpu, cuda
   std::string weight_format = "auto";  // of the CUDA backend: auto, fp8, int8, w4a16
+  std::string kv_format = "auto";      // of the cache: f32, f16, bf16, fp8; auto: f32 for f32 weights, else bf16
   int threads = 0;
   std::string isa;
 };
@@ -56,6 +57,7 @@ struct ModelBenchReport {
   std::string model;
   std::string format;
   std::string device;
+  std::string kv_format;
   std::string arithmetic;  // which ceiling counts, see arithmetic_of
   int64_t parameters_read = 0;
   uint64_t weight_bytes_read = 0;  // by one decode step

@@ -22,6 +22,7 @@ struct Options {
   std::string model;
   std::string shape;
   std::string format = "bf16";
+  std::string kv_format = "auto";
   std::string device = "auto";
   int64_t prefill = 512;
   int64_t decode = 128;
@@ -54,6 +55,8 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("--format", options.format,
             "with --shape: f32, f16, bf16, q8_0 or q4_0 (default: bf16); on a GPU also fp8, int8 or w4a16, which bf16 "
             "weights are rounded to");
+  flags.add("--kv-format", options.kv_format,
+            "keys and values in f32, f16, bf16 or, on a GPU, fp8 (default: auto: bf16, with f32 weights f32)");
   flags.add("--device", options.device, "auto, cpu or cuda (default: auto)");
   flags.add("--prefill", options.prefill, "prompt tokens (default: 512)");
   flags.add("--decode", options.decode, "decode steps (default: 128)");
@@ -147,6 +150,7 @@ int bench_model(const Options& options) {
                              .batches = parse_sizes(options.batch),
                              .device = options.device == "auto" ? (cuda_available() ? "cuda" : "cpu") : options.device,
                              .weight_format = rounds ? options.format : "auto",
+                             .kv_format = options.kv_format,
                              .threads = static_cast<int>(options.threads),
                              .isa = options.isa.empty() ? from_environment("COVE_ISA") : options.isa};
   if (options.shape.empty()) {

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "commands.h"
+#include "engine/options.h"
 #include "eval_logits.h"
 #include "eval_report.h"
 #include "json_lines.h"
@@ -36,6 +37,7 @@ struct Options {
   std::optional<std::string> logits;
   std::string device = "auto";
   std::string weight_format = "auto";
+  std::string kv_format = "auto";
   int64_t chunk = kLogitChunkDefault;
   std::string key_file;
   int64_t context = 0;
@@ -70,6 +72,8 @@ void add_flags(Flags& flags, Options& options) {
   flags.add("--format", options.weight_format,
             "on a GPU: what MODEL's weights are rounded to, fp8, int8 or w4a16 (default: auto, not at all); those of "
             "--against stay as they are");
+  flags.add("--kv-format", options.kv_format,
+            "MODEL's keys and values in f32, f16, bf16 or, on a GPU, fp8 (default: auto); those of --against in auto");
   flags.add("--threads", options.threads, "threads (default: one per physical core)");
   add_key_flag(flags, options.key_file);
   flags.add_switch("--json", options.json, "one JSON object instead of tables");
@@ -83,6 +87,7 @@ Status check_ranges(const Options& options) {
   if (options.logits && (options.text || options.tasks || options.against))
     return invalid_argument("--logits goes without --text, --tasks and --against");
   if (!is_device_name(options.device)) return invalid_argument("--device is auto, cpu or cuda");
+  if (!engine::is_kv_format(options.kv_format)) return invalid_argument("--kv-format is auto, f32, f16, bf16 or fp8");
   if (options.context != 0 && options.context < 2) return invalid_argument("--context must be at least 2");
   if (options.stride < 0) return invalid_argument("--stride must be at least 1");
   if (options.chunk < 1 || options.chunk > 65536) return invalid_argument("--chunk is 1 to 65536");
@@ -113,8 +118,9 @@ class Shelf {
     TRY_ASSIGN(engine::ModelFiles opened, engine::open_model_files(path, {.key = key}));
     return Files(std::make_shared<engine::ModelFiles>(std::move(opened)));
   }
-  Result<std::unique_ptr<LogitReader>> reader(Files files, Role role, const LogitReader::Sizes& sizes) {
+  Result<std::unique_ptr<LogitReader>> reader(Files files, Role role, LogitReader::Sizes sizes) {
     TRY_ASSIGN(auto backend, open_backend(device(role)));
+    sizes.kv_format = kv_format(role);
     return LogitReader::create(std::move(files), std::move(backend), sizes);
   }
   Result<OpenedModel> engine(const fs::path& path, Role role) {
@@ -123,11 +129,12 @@ class Shelf {
                            .name = "",
                            .key = key,
                            .device = device(role),
-                           .engine = {.sequences_max = options_->answering.at_once}};
+                           .engine = {.sequences_max = options_->answering.at_once, .kv_format = kv_format(role)}};
     return open_engine(open);
   }
 
  private:
+  std::string kv_format(Role role) const { return role == Role::kModel ? options_->kv_format : "auto"; }
   DeviceOptions device(Role role) const {
     return {.device = options_->device,
             .threads = static_cast<int>(options_->threads),

@@ -12,6 +12,11 @@ constexpr int64_t kPageTokens = 16;
 
 }  // namespace
 
+DType cache_dtype(const std::string& kv_format, const std::string& weight_format) {
+  if (kv_format != "auto") return dtype_from_name(kv_format).value();
+  return weight_format == "f32" ? DType::kF32 : DType::kBF16;
+}
+
 Result<std::unique_ptr<LogitReader>> LogitReader::create(std::shared_ptr<const engine::ModelFiles> files,
                                                          std::unique_ptr<Backend> backend, const Sizes& sizes) {
   COVE_CHECK(sizes.positions_max > 0 && sizes.chunk_tokens > 0);
@@ -23,9 +28,9 @@ Result<std::unique_ptr<LogitReader>> LogitReader::create(std::shared_ptr<const e
                  {.batch_tokens_max = sizes.chunk_tokens, .logit_rows_max = std::min(kRowsMax, sizes.chunk_tokens)},
                  [&opened](std::string_view name) { opened.release(name); }));
   const int64_t pages = (sizes.positions_max + kPageTokens - 1) / kPageTokens;
-  const DType cache_dtype = opened.weight_format == "f32" ? DType::kF32 : DType::kBF16;
+  const DType format = cache_dtype(sizes.kv_format, opened.weight_format);
   TRY_ASSIGN(reader->cache_,
-             reader->backend_->make_kv_cache(model::Decoder::kv_layout(opened.spec, kPageTokens, cache_dtype), pages));
+             reader->backend_->make_kv_cache(model::Decoder::kv_layout(opened.spec, kPageTokens, format), pages));
   reader->sizes_ = sizes;
   reader->pages_.resize(static_cast<size_t>(pages));
   std::iota(reader->pages_.begin(), reader->pages_.end(), 0);

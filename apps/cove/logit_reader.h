@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -14,12 +15,17 @@
 
 namespace cove::app {
 
+// The cache's format where there is no engine to choose: as asked for (engine::is_kv_format), or with auto bf16, f32
+// for weights in f32.
+DType cache_dtype(const std::string& kv_format, const std::string& weight_format);
+
 class LogitReader {
  public:
   static constexpr int64_t kRowsMax = 128;  // of one step; bounds the logits held: 128 rows of the vocabulary
   struct Sizes {
     int64_t positions_max = 0;        // of the sequence
     int64_t chunk_tokens = kRowsMax;  // of one step
+    std::string kv_format = "auto";
   };
 
   // Loads the weights into `backend` and takes a cache for one sequence. Errors: those of model::Decoder::load and of

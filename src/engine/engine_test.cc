@@ -237,6 +237,21 @@ TEST(Engine, refuses_options_out_of_range) {
   }
 }
 
+TEST(Engine, an_fp8_cache_has_about_twice_the_pages_in_the_same_memory) {
+  const auto pages = [](const std::string& kv_format) {
+    auto backend = std::make_unique<HookedBackend>(make_reference_backend(), [] { return Status(); }, 10'000'000);
+    const auto engine = testing::engine_of(tiny_language_model(1 << 20),
+                                           {.batch_tokens_max = 64, .kv_format = kv_format}, std::move(backend));
+    EXPECT_GT(testing::ask(*engine, {.prompt = testing::bytes_of("hello"), .tokens_max = 20}).tokens.size(), 0U);
+    return static_cast<double>(engine->stats().pages_total);
+  };
+  const KvLayout bf16{.layers = 1, .kv_heads = 1, .head_dim = testing::TinyShape().head_dim, .dtype = DType::kBF16};
+  KvLayout fp8 = bf16;
+  fp8.dtype = DType::kE4M3;
+  const double ratio = static_cast<double>(bf16.page_bytes()) / static_cast<double>(fp8.page_bytes());
+  EXPECT_NEAR(pages("fp8") / pages("bf16"), ratio, 0.02);
+}
+
 TEST(Engine, refuses_to_load_what_does_not_fit) {
   auto backend = std::make_unique<HookedBackend>(make_reference_backend(), [] { return Status(); }, 1'000'000);
   const auto made = testing::try_engine(tiny_language_model(), {}, std::move(backend));

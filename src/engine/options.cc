@@ -12,6 +12,10 @@ Status in_range(std::string_view key, int64_t value, int64_t low, int64_t high) 
 
 }  // namespace
 
+bool is_kv_format(std::string_view name) {
+  return name == "auto" || name == "f32" || name == "f16" || name == "bf16" || name == "fp8";
+}
+
 Status validate(const EngineOptions& options) {
   if (!(options.memory_fraction > 0.0 && options.memory_fraction <= 1.0)) {
     return invalid_argument(
@@ -25,9 +29,9 @@ Status validate(const EngineOptions& options) {
   TRY(in_range("engine.kv_tokens_max", options.kv_tokens_max, 0, int64_t{1} << 40));
   TRY(in_range("engine.step_target_ms", options.step_target_ms, 0, 600'000));
   TRY(in_range("engine.stuck_after_s", options.stuck_after_s, 1, 86'400));
-  const std::string& format = options.kv_format;
-  if (format != "auto" && format != "f32" && format != "f16" && format != "bf16") {
-    return invalid_argument(fmt::format("engine.kv_format is '{}', must be auto, f32, f16 or bf16", format));
+  if (!is_kv_format(options.kv_format)) {
+    return invalid_argument(
+        fmt::format("engine.kv_format is '{}', must be auto, f32, f16, bf16 or fp8", options.kv_format));
   }
   return {};
 }

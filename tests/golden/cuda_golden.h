@@ -139,6 +139,38 @@ inline void expect_greedy_tokens_of_reference(const MakeCuda& make, const std::s
   EXPECT_LE(ties, steps / 8) << "too many to be ties";
 }
 
+// A cache in fp8 against the reference backend with the same: prompt, then the reference's greedy tokens. What both
+// round differs by bf16's errors, which may turn the rounding of a key or a value by 2^-4 of it, so that errors are
+// larger than with a bf16 cache. They stay below what the cache's format itself costs, which is asked for too.
+inline void expect_fp8_cache_of_reference(const MakeCuda& make, const std::string& model, int32_t steps) {
+  const Golden golden = open_golden(model);
+  const auto backend = make({});
+  const auto reference_backend = make_reference_backend();
+  const GoldenPrompt& prompt = golden.prompts.back();
+  Sequence sequence(golden.files, *backend, DType::kE4M3);
+  Sequence reference(golden.files, *reference_backend, DType::kE4M3);
+  Sequence exact(golden.files, *reference_backend, DType::kF32);
+  const int32_t last = static_cast<int32_t>(prompt.ids.size()) - 1;
+  Row got = sequence.feed(prompt.ids, {&last, 1})[0];
+  Row want = reference.feed(prompt.ids, {&last, 1})[0];
+  Row without = exact.feed(prompt.ids, {&last, 1})[0];
+  double squares = 0;
+  double format_squares = 0;
+  for (int32_t step = 0; step < steps; ++step) {
+    squares += std::pow(relative_error(got, want), 2);
+    format_squares += std::pow(relative_error(want, without), 2);
+    const auto best = static_cast<int32_t>(std::ranges::max_element(want) - want.begin());
+    got = sequence.feed_one(best);
+    want = reference.feed_one(best);
+    without = exact.feed_one(best);
+  }
+  const double error = std::sqrt(squares / steps);
+  const double format_error = std::sqrt(format_squares / steps);
+  ::testing::Test::RecordProperty("error", fmt::format("{:.4f} of {:.4f}", error, format_error));
+  EXPECT_LT(error, 2 * kBf16Tolerance) << model;
+  EXPECT_LT(format_error, 0.1) << model;
+}
+
 inline constexpr CudaWeightFormat kRoundedFormats[] = {CudaWeightFormat::kFp8, CudaWeightFormat::kInt8,
                                                        CudaWeightFormat::kW4A16};
 // With an output layer of their own.

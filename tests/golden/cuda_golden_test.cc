@@ -27,6 +27,10 @@ TEST_P(CudaGolden, greedy_tokens_of_256_steps_are_those_of_the_reference) {
   expect_greedy_tokens_of_reference(make, GetParam(), 256);
 }
 
+TEST_P(CudaGolden, a_cache_in_fp8_gives_what_the_reference_gives_with_the_same) {
+  expect_fp8_cache_of_reference(make, GetParam(), 128);
+}
+
 class CudaRounded : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {

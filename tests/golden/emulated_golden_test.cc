@@ -44,6 +44,10 @@ TEST(EmulatedCuda, reproducible_output_is_the_same_whether_steps_overlap) {
                                 "with steps that overlap");
 }
 
+TEST(EmulatedCuda, a_cache_in_fp8_gives_what_the_reference_gives_with_the_same) {
+  for (const std::string& model : golden_names()) expect_fp8_cache_of_reference(make, model, 24);
+}
+
 TEST(EmulatedCuda, rounded_models_give_what_the_reference_gives_with_the_same_weights) {
   for (const CudaWeightFormat format : kRoundedFormats) {
     expect_greedy_tokens_of_reference(make, "qwen2_untied", 24, format);

@@ -83,7 +83,8 @@ Status CpuBackend::supports(const OpQuery& query) const {
     case OpKind::kAttention:
     case OpKind::kKvCache:
       if (query.dtype != DType::kF32 && query.dtype != DType::kF16 && query.dtype != DType::kBF16) {
-        return unsupported(fmt::format("a key-value cache in {} is not supported by the cpu backend", name));
+        return unsupported(
+            fmt::format("a key-value cache in {} is not supported by the cpu backend: use bf16, f16 or f32", name));
       }
       if (query.head_dim % 2 != 0) {
         return unsupported(

@@ -45,6 +45,9 @@ TEST(CpuBackend, refuses_formats_and_shapes_with_a_reason) {
   EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kI8}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kLinear, .dtype = DType::kQ8_0, .in_features = 40}).has_value());
   EXPECT_FALSE(backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kQ8_0, .head_dim = 64}).has_value());
+  const Status fp8 = backend->supports({.kind = OpKind::kKvCache, .dtype = DType::kE4M3, .head_dim = 64});
+  ASSERT_FALSE(fp8.has_value());
+  EXPECT_EQ(fp8.error().message, "a key-value cache in fp8 is not supported by the cpu backend: use bf16, f16 or f32");
   EXPECT_FALSE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kF32, .head_dim = 63}).has_value());
   EXPECT_TRUE(backend->supports({.kind = OpKind::kAttention, .dtype = DType::kBF16, .head_dim = 96}).has_value());
   const auto cache = backend->make_kv_cache({.layers = 1, .kv_heads = 1, .head_dim = 64, .page_tokens = 12}, 4);

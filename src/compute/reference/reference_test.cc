@@ -1,5 +1,6 @@
 // The oracle itself: worked by hand where that is possible, and through the conformance suite for what the suite
 // promises beyond equality with the oracle (batch invariance, stale pages, copies, refusals).
+#include <algorithm>
 #include <cmath>
 
 #include "compute/conformance/conformance.h"
@@ -8,9 +9,11 @@
 namespace cove::conformance {
 
 INSTANTIATE_TEST_SUITE_P(Reference, BackendConformance,
-                         ::testing::Values(BackendCase{.name = "reference",
-                                                       .make = make_reference_backend,
-                                                       .rounding = [](DType) { return Rounding::kF32; }}),
+                         ::testing::Values(BackendCase{
+                             .name = "reference",
+                             .make = make_reference_backend,
+                             .rounding = [](DType) { return Rounding::kF32; },
+                             .caches = {DType::kF32, DType::kF16, DType::kBF16, DType::kE4M3}}),
                          case_name);
 
 TEST(Reference, rounds_to_half_precision_as_the_codec_does) {
@@ -25,6 +28,57 @@ TEST(Reference, rounds_to_half_precision_as_the_codec_does) {
     decode(dtype, bytes, want);
     for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(reference::round_to(dtype, values[i]), want[i]) << values[i];
   }
+}
+
+// By looking at every code of e4m3.
+float nearest_of_all_codes(float value, int exponent) {
+  float best = 0;
+  for (int code = 0; code < 0x7F; ++code) {
+    const int field = code >> 3;
+    const float size =
+        std::ldexp(static_cast<float>(field == 0 ? code & 7 : 8 + (code & 7)), std::max(field, 1) - 10 + exponent);
+    const float better = std::fabs(size - std::fabs(value)) - std::fabs(best - std::fabs(value));
+    if (better < 0 || (better == 0 && code % 2 == 0)) best = size;
+  }
+  return std::copysign(best, value);
+}
+
+TEST(Reference, an_fp8_head_has_the_smallest_power_of_two_that_holds_its_largest_value) {
+  std::vector<float> head = random_values(64, 3, 2.0F);
+  for (const float largest : {448.0F, 449.0F, 896.0F, 7.0F, 1e-3F, 3e30F}) {
+    head[17] = -largest;
+    std::vector<float> bf16(head.size());
+    reference::round_head(DType::kBF16, head, bf16.data());
+    for (float& value : bf16) value = std::clamp(value, -largest, largest);
+    int exponent = -30;
+    while (448.0 * std::ldexp(1.0, exponent) < static_cast<double>(std::fabs(bf16[17]))) ++exponent;
+    std::vector<float> rounded(head.size());
+    reference::round_head(DType::kE4M3, bf16, rounded.data());
+    for (size_t i = 0; i < head.size(); ++i) EXPECT_EQ(rounded[i], nearest_of_all_codes(bf16[i], exponent)) << bf16[i];
+  }
+}
+
+TEST(Reference, an_fp8_head_keeps_an_outliers_neighbours_and_shows_what_is_not_finite) {
+  // A key with one channel of 300: without a power of its own nothing would be lost either; with 3 000 all would be
+  // cut.
+  const std::vector<float> head = {3000, 1, -0.5F, 0.125F};
+  std::vector<float> out(4);
+  reference::round_head(DType::kE4M3, head, out.data());
+  EXPECT_EQ(out, (std::vector<float>{3072, 1, -0.5F, 0.125F}));
+  reference::round_head(DType::kE4M3, std::vector<float>{0, 0, 1e-20F, 0}, out.data());
+  EXPECT_EQ(out, (std::vector<float>{0, 0, 0, 0}));
+  for (const float bad : {INFINITY, -INFINITY, NAN}) {
+    reference::round_head(DType::kE4M3, std::vector<float>{1, bad, 2, 3}, out.data());
+    for (const float value : out) EXPECT_TRUE(std::isnan(value));
+  }
+}
+
+TEST(Reference, an_fp8_cache_takes_a_byte_a_value_and_one_a_power) {
+  const KvLayout bf16{.layers = 28, .kv_heads = 4, .head_dim = 128, .page_tokens = 16, .dtype = DType::kBF16};
+  KvLayout fp8 = bf16;
+  fp8.dtype = DType::kE4M3;
+  EXPECT_EQ(bf16.page_bytes(), 2U * 28 * 16 * 4 * 128 * 2);
+  EXPECT_EQ(fp8.page_bytes(), 2U * 28 * 16 * 4 * (128 + 1));
 }
 
 TEST(Reference, decodes_every_format_as_the_codec_does) {

@@ -65,7 +65,7 @@ struct CudaRowTable final : RowTable {
 };
 
 // [layers][2: keys, values][pages][kv_heads][page_tokens][head_dim]; of e4m3 behind it the powers of two, bytes
-// [layers][pages][kv_heads][2: keys, values][page_tokens].
+// [layers][rows / kPowerRows][2: keys, values][kPowerRows].
 struct CudaKvCache final : KvCache {
   std::unique_ptr<CudaBuffer> values;
 

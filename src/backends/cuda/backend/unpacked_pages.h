@@ -46,11 +46,12 @@ class UnpackedPages {
                    StepArrays& arrays) {
     std::vector<int32_t> pages;
     std::vector<int32_t> table(step.page_table.size());
-    int32_t last = -1;
+    std::vector<bool> seen(step.sequences.size());
     for (const AttentionTile& tile : tiles) {
-      if (tile.sequence == last) continue;  // a sequence's tiles follow each other
-      last = tile.sequence;
-      const SequenceSlice& slice = step.sequences[static_cast<size_t>(tile.sequence)];
+      const auto sequence = static_cast<size_t>(tile.sequence);
+      if (seen[sequence]) continue;
+      seen[sequence] = true;
+      const SequenceSlice& slice = step.sequences[sequence];
       const int64_t count = (slice.kv_length + page_tokens - 1) / page_tokens;
       for (int64_t i = slice.page_begin; i < slice.page_begin + count; ++i) {
         table[static_cast<size_t>(i)] = static_cast<int32_t>(pages.size());

@@ -34,20 +34,17 @@ __device__ __forceinline__ void load_stage(const AttentionLaunch& a, const Scope
     const int column = i % kOctets * 8;
     const int32_t position = begin + key;
     const bool there = position < s.positions && column < a.cache.head_dim;
-    int64_t at = 0;
-    int64_t power_at = 0;
+    int64_t row = 0;
     if (there) {
       // 32-bit divisions: 64-bit ones would cost more than the rest of this loop.
       const auto page_tokens = static_cast<uint32_t>(a.cache.page_tokens);
       const uint32_t in_table = static_cast<uint32_t>(position) / page_tokens;
       const uint32_t in_page = static_cast<uint32_t>(position) % page_tokens;
       const int64_t page = a.page_table[s.slice.page_begin + in_table];
-      const int64_t row = (page * a.cache.kv_heads + s.kv_head) * page_tokens + in_page;
-      at = row * a.cache.head_dim + column;
-      power_at = 2 * row - in_page;  // [page][head][2: keys, values][position]
+      row = (page * a.cache.kv_heads + s.kv_head) * page_tokens + in_page;
     }
-    bring_octet(a.cache, a.cache.keys, at, power_at, there, &stage.keys[key][column]);
-    bring_octet(a.cache, a.cache.values, at, power_at + a.cache.page_tokens, there, &stage.values[key][column]);
+    bring_octet(a.cache, kKeySide, row, column, there, &stage.keys[key][column]);
+    bring_octet(a.cache, kValueSide, row, column, there, &stage.values[key][column]);
   }
 }
 

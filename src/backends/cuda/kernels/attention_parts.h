@@ -45,19 +45,22 @@ __device__ __forceinline__ int32_t position_of(const Scope& s, int32_t row) {
   return s.slice.kv_length - s.slice.token_count + (s.tile.first_token + row / s.group - s.slice.token_begin);
 }
 
-// Eight values of the cache as bf16, zeros where there is none. power_at: where in the cache's powers, if it has any.
-__device__ __forceinline__ void bring_octet(const LayerCache& cache, const void* side, int64_t at, int64_t power_at,
+// Eight values of the cache as bf16, zeros where there is none. A column of row `row`
+// (power_at).
+__device__ __forceinline__ void bring_octet(const LayerCache& cache, CacheSide side, int64_t row, int column,
                                             bool there, uint16_t* to) {
+  const void* values = side == kKeySide ? cache.keys : cache.values;
+  const int64_t at = there ? row * cache.head_dim + column : 0;
   if (!cache.is_f32 && cache.powers == nullptr) {
-    copy_async(to, static_cast<const uint16_t*>(side) + (there ? at : 0), there);
+    copy_async(to, static_cast<const uint16_t*>(values) + at, there);
     return;
   }
   Vec4 v = {0, 0, 0, 0};
   if (there && cache.powers != nullptr) {
-    v = cached_octet(*reinterpret_cast<const Vec2*>(static_cast<const unsigned char*>(side) + at),
-                     static_cast<const unsigned char*>(cache.powers)[power_at]);
+    v = cached_octet(*reinterpret_cast<const Vec2*>(static_cast<const unsigned char*>(values) + at),
+                     static_cast<const unsigned char*>(cache.powers)[power_at(row, side)]);
   } else if (there) {
-    const float* from = static_cast<const float*>(side) + at;
+    const float* from = static_cast<const float*>(values) + at;
     v = {pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]), pack_bf16(from[4], from[5]),
          pack_bf16(from[6], from[7])};
   }

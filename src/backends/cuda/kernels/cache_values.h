@@ -3,8 +3,8 @@
 // 2^e, kept as the byte e + 127, which is also the exponent of 2^e as f32 and bf16. Included by kernels/*.cu.
 
 #include "backends/cuda/kernels/language.h"
-#include "backends/cuda/kernels/rows.h"
 #include "backends/cuda/kernels/round_values.h"
+#include "backends/cuda/kernels/rows.h"
 #include "backends/cuda/kernels/weight_values.h"
 
 namespace cove::cuda::dev {
@@ -22,9 +22,12 @@ __device__ __forceinline__ uint32_t power_for(uint32_t bits) {
 __device__ __forceinline__ float power_of(uint32_t byte) { return bits_to_float(byte << 23); }
 __device__ __forceinline__ float inverse_power(uint32_t byte) { return bits_to_float((254U - byte) << 23); }
 
-// Where the powers of a page's head begin: [2: keys, values][page_tokens].
-__device__ __forceinline__ unsigned char* powers_of(const LayerCache& cache, int64_t page, int32_t kv_head) {
-  return static_cast<unsigned char*>(cache.powers) + (page * cache.kv_heads + kv_head) * 2 * cache.page_tokens;
+enum CacheSide : int { kKeySide = 0, kValueSide = 1 };
+
+// Where the power of a row of a side lies, rows being counted as [pages][kv_heads][page_tokens]. Those of kPowerRows
+// rows lie together, keys' then values': what a step of decoding reads is one sector of memory.
+__device__ __forceinline__ int64_t power_at(int64_t row, int side) {
+  return row / kPowerRows * (2 * kPowerRows) + side * kPowerRows + row % kPowerRows;
 }
 
 __device__ __forceinline__ uint32_t magnitude_bits(float value) { return float_to_bits(value) & 0x7FFFFFFFU; }
@@ -34,8 +37,7 @@ __device__ __forceinline__ uint32_t most_bits(const Vec4& octet) {
   const uint32_t pairs[4] = {octet.x, octet.y, octet.z, octet.w};
   uint32_t most = 0;
 #pragma unroll
-  for (int i = 0; i < 4; ++i)
-    most = larger_of(most, larger_of(pairs[i] << 16 & 0x7FFF0000U, pairs[i] & 0x7FFF0000U));
+  for (int i = 0; i < 4; ++i) most = larger_of(most, larger_of(pairs[i] << 16 & 0x7FFF0000U, pairs[i] & 0x7FFF0000U));
   return most;
 }
 
@@ -50,8 +52,8 @@ __device__ __forceinline__ Vec2 cache_codes(const Vec4& octet, uint32_t power) {
   uint32_t words[2] = {0, 0};
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const uint32_t two = cache_code(low_bf16(pairs[i]), power, inverse) |
-                         cache_code(high_bf16(pairs[i]), power, inverse) << 8;
+    const uint32_t two =
+        cache_code(low_bf16(pairs[i]), power, inverse) | cache_code(high_bf16(pairs[i]), power, inverse) << 8;
     words[i / 2] |= two << (i % 2 * 16);
   }
   return {words[0], words[1]};

@@ -12,8 +12,8 @@
 // way of shared memory. How a sequence is split depends on the batch, so that this kernel is not for
 // engine.reproducible
 #include "backends/cuda/kernels/attention.h"
-#include "backends/cuda/kernels/attention_fp8.h"
 #include "backends/cuda/kernels/attention_parts.h"
+#include "backends/cuda/kernels/decode_parts.h"
 #include "backends/cuda/kernels/language.h"
 
 namespace cove::cuda {
@@ -87,12 +87,16 @@ struct Share {
   __device__ __forceinline__ int32_t position(int32_t step) const { return begin + step * kWarps * kKeys; }
 };
 
-// Page of step first + lane, of the 32 steps that come next; any behind the share's end.
-__device__ __forceinline__ int32_t load_pages(const DecodeAttentionLaunch& a, const Unit& u, const Share& share,
-                                              int32_t first) {
+// Where step first + lane lies in the layer's cache, of the 32 steps that come next: its place in rows, which are
+// counted as [pages][kv_heads][page_tokens], in units of a step. Any step behind the share's end.
+__device__ __forceinline__ uint32_t load_places(const DecodeAttentionLaunch& a, const Unit& u, const Share& share,
+                                                int32_t first) {
   const int32_t step = first + lane();
-  const int32_t position = share.position(step < share.steps ? step : 0);
-  return a.page_table[u.tile.page_begin + position / static_cast<int32_t>(a.cache.page_tokens)];
+  const auto position = static_cast<uint32_t>(share.position(step < share.steps ? step : 0));
+  const auto page_tokens = static_cast<uint32_t>(a.cache.page_tokens);
+  const auto page = static_cast<uint32_t>(a.page_table[u.tile.page_begin + position / page_tokens]);
+  const auto kv_heads = static_cast<uint32_t>(a.cache.kv_heads);
+  return (page * kv_heads + u.kv_head) * (page_tokens / kKeys) + position % page_tokens / kKeys;
 }
 
 // How many positions from `position` on are in the cache, of those that the split has.
@@ -100,52 +104,41 @@ __device__ __forceinline__ int32_t cached_from(const Unit& u, int32_t position) 
   return (u.end < u.tile.kv_length ? u.end : u.tile.kv_length - 1) - position;
 }
 
+// `count` rows' chunks of 16 bytes from place on, lanes side by side; zeros for rows behind and columns from dim on.
+template <int kColumns, int kChunkColumns, class Value, int kPitch>
+__device__ __forceinline__ void copy_rows(const void* side, uint32_t place, int32_t dim, int32_t count,
+                                          Value (&to)[kKeys][kPitch]) {
+  constexpr int kChunks = kColumns / kChunkColumns;  // of a row
+  constexpr int kRows = 32 / kChunks;                // at once
+  const int column = lane() % kChunks * kChunkColumns;
+  const int first = lane() / kChunks;
+  const Value* from =
+      static_cast<const Value*>(side) + static_cast<int64_t>(place) * (kKeys * dim) + first * dim + column;
+  if (column >= dim) count = 0;
+#pragma unroll
+  for (int key = 0; key < kKeys; key += kRows)
+    copy_async(&to[key + first][column], from + key * dim, key + first < count);
+}
+
 // A step is inside one page. Of the sequence's last position, which this step of the model writes, and of what lies
 // behind, zeros: that may be garbage.
 template <int kDim>
-__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const Unit& u, int32_t position, int32_t page,
+__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, int32_t dim, int32_t cached, uint32_t place,
                                           Stage<kDim, kKeys>& stage) {
-  constexpr int kOctets = kDim / 8;
-  const auto dim = static_cast<int32_t>(a.cache.head_dim);
-  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
-  const int64_t row = (page * a.cache.kv_heads + u.kv_head) * page_tokens + position % page_tokens;
-  const int32_t cached = cached_from(u, position);
-  const int column = lane() % kOctets * 8;
-  int key = lane() / kOctets;
-  int64_t at = (row + key) * dim + column;
-  const auto* keys = static_cast<const uint16_t*>(a.cache.keys);
-  const auto* values = static_cast<const uint16_t*>(a.cache.values);
-#pragma unroll 2
-  for (; key < kKeys; key += 32 / kOctets, at += 32 / kOctets * dim) {
-    const bool there = key < cached && column < dim;
-    copy_async(&stage.keys[key][column], keys + (there ? at : 0), there);
-    copy_async(&stage.values[key][column], values + (there ? at : 0), there);
-  }
+  copy_rows<kDim, 8>(a.cache.keys, place, dim, cached, stage.keys);
+  copy_rows<kDim, 8>(a.cache.values, place, dim, cached, stage.values);
 }
 
 // The same of codes; their powers come as they are.
 template <int kDim>
-__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, const Unit& u, int32_t position, int32_t page,
+__device__ __forceinline__ void load_step(const DecodeAttentionLaunch& a, int32_t dim, int32_t cached, uint32_t place,
                                           CodeStage<kDim, kKeys>& stage) {
-  constexpr int kChunks = kDim / 16;
-  const auto dim = static_cast<int32_t>(a.cache.head_dim);
-  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
-  const int32_t in_page = position % page_tokens;
-  const int64_t row = (page * a.cache.kv_heads + u.kv_head) * page_tokens + in_page;
-  const int32_t cached = cached_from(u, position);
-  const int column = lane() % kChunks * 16;
-  int key = lane() / kChunks;
-  int64_t at = (row + key) * dim + column;
-  const auto* keys = static_cast<const unsigned char*>(a.cache.keys);
-  const auto* values = static_cast<const unsigned char*>(a.cache.values);
-#pragma unroll 2
-  for (; key < kKeys; key += 32 / kChunks, at += 32 / kChunks * dim) {
-    const bool there = key < cached && column < dim;
-    copy_async(&stage.codes[kKeySide][key][column], keys + (there ? at : 0), there);
-    copy_async(&stage.codes[kValueSide][key][column], values + (there ? at : 0), there);
-  }
+  copy_rows<kDim, 16>(a.cache.keys, place, dim, cached, stage.codes[kKeySide]);
+  copy_rows<kDim, 16>(a.cache.values, place, dim, cached, stage.codes[kValueSide]);
+  static_assert(kKeys == kPowerRows);
   if (lane() < 2)
-    copy_async(stage.powers[lane()], powers_of(a.cache, page, u.kv_head) + lane() * page_tokens + in_page, true);
+    copy_async(stage.powers[lane()],
+               static_cast<const unsigned char*>(a.cache.powers) + (place * int64_t{2} + lane()) * kKeys, true);
 }
 
 // The pairs of columns (i, i + head_dim / 2) of two words each, turned by their angles.
@@ -177,15 +170,11 @@ __device__ __forceinline__ const uint16_t* row_of(const DecodeAttentionLaunch& a
          static_cast<int64_t>(u.tile.token * (heads + 2 * kv_heads) + head) * a.cache.head_dim;
 }
 
-// Where the new position's key and value lie in the cache, in elements.
-__device__ __forceinline__ int64_t slot_begin(const DecodeAttentionLaunch& a, const Unit& u) {
+// The new position's row in the layer's cache.
+__device__ __forceinline__ int64_t slot_row(const DecodeAttentionLaunch& a, const Unit& u) {
   const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
   const int64_t head = u.tile.slot / page_tokens * a.cache.kv_heads + u.kv_head;
-  return (head * page_tokens + u.tile.slot % page_tokens) * a.cache.head_dim;
-}
-__device__ __forceinline__ unsigned char* slot_power(const DecodeAttentionLaunch& a, const Unit& u, int side) {
-  const auto page_tokens = static_cast<int32_t>(a.cache.page_tokens);
-  return powers_of(a.cache, u.tile.slot / page_tokens, u.kv_head) + side * page_tokens + u.tile.slot % page_tokens;
+  return head * page_tokens + u.tile.slot % page_tokens;
 }
 
 // The new position's codes and powers, which rope_kv has written, to shared memory.
@@ -199,8 +188,9 @@ __device__ __forceinline__ void load_fresh_codes(const DecodeAttentionLaunch& a,
   const bool there = column < a.cache.head_dim;
   auto* to = reinterpret_cast<unsigned char*>(fresh.rows[kDecodeRowsMax + side]) + column;
   *reinterpret_cast<Vec4*>(to) =
-      there ? *reinterpret_cast<const Vec4*>(from + slot_begin(a, u) + column) : Vec4{0, 0, 0, 0};
-  if (column == 0) fresh.powers[side] = *slot_power(a, u, side);
+      there ? *reinterpret_cast<const Vec4*>(from + slot_row(a, u) * a.cache.head_dim + column) : Vec4{0, 0, 0, 0};
+  if (column == 0)
+    fresh.powers[side] = static_cast<const unsigned char*>(a.cache.powers)[power_at(slot_row(a, u), side)];
 }
 
 // The queries, and where the split has the new position its key and value, to shared memory; rotated if asked for, key
@@ -209,7 +199,7 @@ template <int kDim, bool kRotates, bool kFp8>
 __device__ __forceinline__ void load_fresh(const DecodeAttentionLaunch& a, const Unit& u, Fresh<kDim>& fresh) {
   constexpr int kOctets = kDim / 16;  // of half a row
   const int32_t dim = kRotates ? kDim : static_cast<int32_t>(a.cache.head_dim);
-  const int64_t slot_at = slot_begin(a, u);
+  const int64_t slot_at = slot_row(a, u) * dim;
   const bool has_new = u.end == u.tile.kv_length;
   if (kFp8 && !kRotates && has_new) load_fresh_codes<kDim>(a, u, fresh);
   const int32_t rows = u.group + (has_new && (kRotates || !kFp8) ? 2 : 0);
@@ -280,9 +270,11 @@ __device__ __forceinline__ void place_fresh(const DecodeAttentionLaunch& a, cons
     for (int mask = 8; mask > 0; mask /= 2) most = larger_of(most, shuffle_xor(most, mask));
     power = power_for(most);
     codes = cache_codes(octet, power);
-    auto* cached = static_cast<unsigned char*>(side == kKeySide ? a.cache.keys : a.cache.values) + slot_begin(a, u);
+    const int64_t cache_row = slot_row(a, u);
+    auto* cached = static_cast<unsigned char*>(side == kKeySide ? a.cache.keys : a.cache.values) + cache_row * kDim;
     if (column < kDim) *reinterpret_cast<Vec2*>(cached + column) = codes;
-    if (column == 0) *slot_power(a, u, side) = static_cast<unsigned char>(power);
+    if (column == 0)
+      static_cast<unsigned char*>(a.cache.powers)[power_at(cache_row, side)] = static_cast<unsigned char>(power);
   } else {
     power = fresh.powers[side];
     if (column < kDim) codes = reinterpret_cast<const Vec2*>(row)[column / 8];
@@ -290,25 +282,6 @@ __device__ __forceinline__ void place_fresh(const DecodeAttentionLaunch& a, cons
   if (column < kDim) *reinterpret_cast<Vec2*>(&stage.codes[side][key][column]) = codes;
   if (column == 0) stage.powers[side][key] = static_cast<unsigned char>(power);
   warp_sync();
-}
-
-// Softmax and sums of a step's positions.
-template <int kDim>
-__device__ __forceinline__ void add_step(const Unit& u, int32_t position, float scale, const uint32_t (&q)[kDim / 16][4],
-                                         const Stage<kDim, kKeys>& stage, Running<kDim>& running) {
-  const int32_t visible[2] = {u.end, u.end};
-  float scores[kKeys / 8][4];
-  score<kDim, kKeys>(stage, q, scores);
-  weigh<kDim, kKeys>(visible, position, scale, scores, running);
-  add_values<kDim, kKeys>(stage, scores, running);
-}
-template <int kDim>
-__device__ __forceinline__ void add_step(const Unit& u, int32_t position, float scale, const uint32_t (&q)[kDim / 16][4],
-                                         const CodeStage<kDim, kKeys>& stage, Running<kDim>& running) {
-  float scores[kKeys / 8][4];
-  score<kDim, kKeys>(stage, q, scores);
-  weigh<kDim, kKeys>(stage, u.end, position, scale, scores, running);
-  add_values<kDim, kKeys>(stage, scores, running);
 }
 
 // Sums 8 n + 2 t, 2 t + 1 of a row; of codes, sums n and n + 1 (n even) are columns 8 n + 4 t .. 4 t + 3.
@@ -434,11 +407,12 @@ template <int kDim, bool kRotates, bool kFp8>
 __device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Unit& u, Memory<kDim, kFp8>& memory,
                                        Running<kDim>& running) {
   constexpr int kStages = Ring<kDim, kFp8>::kStages;
+  const int32_t dim = kRotates ? kDim : static_cast<int32_t>(a.cache.head_dim);
   const Share share(u);
   auto& stages = memory.rings[threadIdx.x / 32].stages;
   const float scale = a.scale * kLog2e;
   uint32_t q[kDim / 16][4];
-  int32_t pages = 0;
+  uint32_t places = 0;
   // Turn i computes step i - kStages, if there is one, and asks for step i. Only the last position is written in this
   // step of the model: the first kStages steps are asked for before the kernels before this one have ended.
 #pragma unroll 1
@@ -459,12 +433,15 @@ __device__ __forceinline__ void attend(const DecodeAttentionLaunch& a, const Uni
       warp_sync();  // all lanes' copies of this stage are there
       const int32_t fresh_key = u.tile.kv_length - 1 - position;
       if (fresh_key < kKeys) place_fresh<kDim, kRotates>(a, u, memory.fresh, fresh_key, stage);
-      add_step<kDim>(u, position, scale, q, stage, running);
+      float scores[kKeys / 8][4];
+      score<kDim, kKeys>(stage, q, scores);
+      weigh<kDim, kKeys>(stage, u.group, u.end, position, scale, scores, running);
+      add_values<kDim, kKeys>(stage, scores, running);
       warp_sync();  // all lanes have read the stage that is asked for next
     }
     if (ask < share.steps) {
-      if (ask % 32 == 0) pages = load_pages(a, u, share, ask);
-      load_step<kDim>(a, u, share.position(ask), shuffle(pages, ask), stage);
+      if (ask % 32 == 0) places = load_places(a, u, share, ask);
+      load_step<kDim>(a, dim, cached_from(u, share.position(ask)), shuffle(places, ask), stage);
     }
     copy_commit();
   }

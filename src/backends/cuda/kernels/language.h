@@ -118,6 +118,10 @@ inline uint32_t e4m3_pair_to_f16(uint32_t pair) {
   }
   return halves;
 }
+inline void e4m3_word_to_f16(uint32_t word, uint32_t& low, uint32_t& high) {
+  low = e4m3_pair_to_f16(word);
+  high = e4m3_pair_to_f16(word >> 16);
+}
 inline uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   return pack_bf16(from_bf16(static_cast<uint16_t>(a)) * from_bf16(static_cast<uint16_t>(b)),
                    from_bf16(static_cast<uint16_t>(a >> 16)) * from_bf16(static_cast<uint16_t>(b >> 16)));
@@ -137,6 +141,7 @@ inline void sine_cosine(float angle, float& sine, float& cosine) {
 }
 inline float round_nearest(float x) { return std::nearbyint(x); }
 inline float larger(float a, float b) { return a > b ? a : b; }
+inline float maximum(float a, float b) { return std::fmax(a, b); }  // of a number and a NaN the number
 inline float fused(float a, float b, float c) { return std::fma(a, b, c); }
 
 // Byte i of the result is byte (selector >> 4 i) & 7 of the eight bytes of (high, low).
@@ -321,6 +326,17 @@ __device__ __forceinline__ uint32_t e4m3_pair_to_f16(uint32_t pair) {
   return halves | (nan - (nan >> 10));
 #endif
 }
+// Four; spares the shift, as the instruction takes either half of a register.
+__device__ __forceinline__ void e4m3_word_to_f16(uint32_t word, uint32_t& low, uint32_t& high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  asm("{\n.reg .b16 l, h;\nmov.b32 {l, h}, %2;\ncvt.rn.f16x2.e4m3x2 %0, l;\ncvt.rn.f16x2.e4m3x2 %1, h;\n}"
+      : "=r"(low), "=r"(high)
+      : "r"(word));
+#else
+  low = e4m3_pair_to_f16(word);
+  high = e4m3_pair_to_f16(word >> 16);
+#endif
+}
 __device__ __forceinline__ uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   uint32_t result;  // sm_80 has no multiplication alone; adding -0 changes nothing
   asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(result) : "r"(a), "r"(b), "r"(0x80008000U));
@@ -333,7 +349,7 @@ __device__ __forceinline__ uint32_t sub_bf16x2(uint32_t a, uint32_t b) {
 }
 __device__ __forceinline__ float exp2_fast(float x) {
   float result;
-  asm("ex2.approx.f32 %0, %1;" : "=f"(result) : "f"(x));
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
   return result;
 }
 __device__ __forceinline__ float exp_fast(float x) { return expf(x); }
@@ -341,6 +357,7 @@ __device__ __forceinline__ float reciprocal_sqrt(float x) { return 1.0F / sqrtf(
 __device__ __forceinline__ void sine_cosine(float angle, float& sine, float& cosine) { sincosf(angle, &sine, &cosine); }
 __device__ __forceinline__ float round_nearest(float x) { return rintf(x); }
 __device__ __forceinline__ float larger(float a, float b) { return a > b ? a : b; }
+__device__ __forceinline__ float maximum(float a, float b) { return fmaxf(a, b); }
 __device__ __forceinline__ float fused(float a, float b, float c) { return fmaf(a, b, c); }
 __device__ __forceinline__ uint32_t byte_permute(uint32_t low, uint32_t high, uint32_t selector) {
   return __byte_perm(low, high, selector);

@@ -261,14 +261,15 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
   if (!is_v) rotate<kPairs>(turns, pairs);
 
   const int32_t kv_head = is_v ? head - heads - kv_heads : head - heads;
-  const int32_t page = slot / page_tokens;
-  const int64_t row = (page * args.cache.kv_heads + kv_head) * args.cache.page_tokens + slot % page_tokens;
+  const int64_t row =
+      (slot / page_tokens * args.cache.kv_heads + kv_head) * args.cache.page_tokens + slot % page_tokens;
   void* side = is_v ? args.cache.values : args.cache.keys;
   uint32_t power = 0;
   if (!is_q && args.cache.powers != nullptr) {
     power = head_power<kPairs>(pairs, half);
-    unsigned char* to = powers_of(args.cache, page, kv_head) + (is_v ? page_tokens : 0) + slot % page_tokens;
-    if (lane() == 0) *to = static_cast<unsigned char>(power);
+    if (lane() == 0)
+      static_cast<unsigned char*>(args.cache.powers)[power_at(row, is_v ? kValueSide : kKeySide)] =
+          static_cast<unsigned char>(power);
   }
 #pragma unroll
   for (int j = 0; j < kPairs; ++j) {
@@ -297,12 +298,11 @@ __global__ void copy_page_kernel(CopyPageLaunch a) {
   auto* to = reinterpret_cast<uint32_t*>(begin + a.to * page_bytes);
   for (int64_t i = threadIdx.x; i < a.count * a.head_bytes / 4; i += blockDim.x) to[i] = from[i];
   if (a.powers == nullptr) return;
-  const int64_t first_page = side / 2 * a.pages;
-  const auto powers_at = [&](int64_t page) {
-    return static_cast<unsigned char*>(a.powers) +
-           (((first_page + page) * a.kv_heads + head) * 2 + side % 2) * a.page_tokens;
+  auto* powers = static_cast<unsigned char*>(a.powers) + side / 2 * 2 * a.pages * a.kv_heads * a.page_tokens;
+  const auto place = [&](int64_t page, int64_t i) {
+    return power_at((page * a.kv_heads + head) * a.page_tokens + i, static_cast<int>(side % 2));
   };
-  for (int64_t i = threadIdx.x; i < a.count; i += blockDim.x) powers_at(a.to)[i] = powers_at(a.from)[i];
+  for (int64_t i = threadIdx.x; i < a.count; i += blockDim.x) powers[place(a.to, i)] = powers[place(a.from, i)];
 }
 
 // One block per page and head; a thread has 16 columns. Bytes: 6 head_dim + 2 a position.
@@ -315,13 +315,14 @@ __global__ void __launch_bounds__(kThreads) unpack_pages_kernel(UnpackPagesLaunc
   const int64_t page = a.pages[index];
   const auto chunks = static_cast<uint32_t>(a.cache.head_dim / 16);
   const auto count = static_cast<uint32_t>(a.cache.page_tokens) * chunks;
-  const unsigned char* powers = powers_of(a.cache, page, head);
+  const int64_t first_row = (page * kv_heads + head) * a.cache.page_tokens;
   for (uint32_t i = threadIdx.x; i < 2 * count; i += blockDim.x) {
     const bool is_v = i >= count;
     const uint32_t chunk = is_v ? i - count : i;
-    const int64_t from = (page * kv_heads + head) * count + chunk;
+    const int64_t from = first_row * chunks + chunk;
     const Vec4 codes = static_cast<const Vec4*>(is_v ? a.cache.values : a.cache.keys)[from];
-    const uint32_t power = powers[i / chunks];  // keys' and values' follow each other
+    const uint32_t power = static_cast<const unsigned char*>(
+        a.cache.powers)[power_at(first_row + chunk / chunks, is_v ? kValueSide : kKeySide)];
     auto* to = static_cast<Vec4*>(is_v ? a.values : a.keys) +
                2 * ((static_cast<int64_t>(index) * kv_heads + head) * count + chunk);
     to[0] = cached_octet({codes.x, codes.y}, power);

@@ -9,8 +9,11 @@
 
 namespace cove::cuda {
 
+// Rows (positions of a key head) whose powers of two lie together.
+inline constexpr int64_t kPowerRows = 16;
+
 // The keys and values of one layer: [pages][kv_heads][page_tokens][head_dim] each, bf16; f32 where it says so; e4m3
-// where there are powers (kernels/cache_values.h), with head_dim a multiple of 16.
+// where there are powers (kernels/cache_values.h), with head_dim a multiple of 16 and whole groups of kPowerRows rows.
 struct LayerCache {
   void* keys = nullptr;
   void* values = nullptr;
@@ -18,7 +21,7 @@ struct LayerCache {
   int64_t page_tokens = 0;
   int64_t head_dim = 0;
   bool is_f32 = false;
-  void* powers = nullptr;  // bytes [pages][kv_heads][2: keys, values][page_tokens], or null
+  void* powers = nullptr;  // bytes [rows / kPowerRows][2: keys, values][kPowerRows], or null
   bool operator==(const LayerCache&) const = default;
 };
 
@@ -98,7 +101,7 @@ inline constexpr int64_t kRopeHeadDimMax = 256;
 const char* launch_rope_kv(const RopeKvLaunch& args, void* stream);
 
 // Tokens [0, count) of page `from` to page `to` of `layers` layers; all
-// [layers][2][pages][kv_heads][page_tokens][head_dim], and powers [layers][pages][kv_heads][2][page_tokens].
+// [layers][2][pages][kv_heads][page_tokens][head_dim], and powers [layers][rows / kPowerRows][2][kPowerRows].
 struct CopyPageLaunch {
   void* cache = nullptr;
   int64_t layers = 0;

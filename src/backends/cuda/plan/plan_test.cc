@@ -143,6 +143,23 @@ TEST(AttentionPlan, wide_groups_and_prompts_are_left_to_the_other_kernels) {
   EXPECT_EQ(work.plan.tiles.size(), 2U);
 }
 
+TEST(AttentionPlan, prompts_whose_pages_do_not_fit_are_left_to_the_general_kernel) {
+  std::vector<SequenceSlice> slices;
+  for (int32_t i = 0; i < 4; ++i)
+    slices.push_back({.token_begin = 8 * i, .token_count = 8, .kv_length = i == 1 ? 1000 : 33, .page_begin = 0});
+  AttentionShape shape = {.heads = 4, .kv_heads = 2, .multiprocessors = 8, .page_tokens = 16, .prefill_pages_max = 7};
+  const auto sequences = [](const std::vector<AttentionTile>& tiles) {
+    std::set<int32_t> found;
+    for (const AttentionTile& tile : tiles) found.insert(tile.sequence);
+    return found;
+  };
+  const AttentionWork some = plan_attention(slices, shape, 64);  // 3, 63, 3 and 3 pages
+  EXPECT_EQ(sequences(some.prefill), (std::set<int32_t>{0, 2}));
+  EXPECT_EQ(sequences(some.plan.tiles), (std::set<int32_t>{1, 3}));
+  shape.prefill_pages_max = 72;
+  EXPECT_EQ(sequences(plan_attention(slices, shape, 64).prefill), (std::set<int32_t>{0, 1, 2, 3}));
+}
+
 TEST(LinearPlan, one_path_for_every_number_of_tokens_when_reproducible) {
   for (const int64_t tokens : {1, 33, 500, 4096}) {
     EXPECT_EQ(choose_linear({.tokens = tokens, .reproducible = true, .hopper = true}), LinearPath::kSkinny);
