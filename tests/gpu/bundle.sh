@@ -19,7 +19,9 @@ done
 # Those that need no library of ours; without a GPU they say so and end with 77.
 tests/gpu/hopper_check.sh build/hopper >/dev/null || [ $? = 77 ]
 tests/gpu/sample_speed.sh build/sample >/dev/null || [ $? = 77 ]
+tests/gpu/kv_speed.sh build/kv >/dev/null || [ $? = 77 ]
 strip -o "$bundle/hopper_check" build/hopper/hopper_check
 strip -o "$bundle/sample_speed" build/sample/sample_speed
+strip -o "$bundle/kv_speed" build/kv/kv_speed
 tar -C build -c gpu-bundle | xz -T0 -2 >build/gpu-bundle.tar.xz
 du -sh "$bundle" build/gpu-bundle.tar.xz

@@ -1,8 +1,8 @@
 // How long decode attention takes over a cache in bf16 and in e4m3: kernels/decode_attention.cu alone, with the
 // rotation inside, 28/4 heads of 128, pages of 16, in microseconds a layer and GB/s of keys and values. Layers are
 // taken in turn, so that what is read comes from memory and not from L2. Both caches hold the same values (unpack_pages
-// makes the bf16 one), so that the results must agree but for roundings: whether they are right is cove_cuda_test's
-// business. tests/gpu/kv_speed.sh builds and runs it.
+// makes the bf16 one), so that the results must agree but for the rounding of weights, 2^-9 in one and 2^-12 in the
+// other: whether they are right is cove_cuda_test's business. tests/gpu/kv_speed.sh builds and runs it.
 
 #include <memory>
 #include <numeric>
@@ -65,7 +65,9 @@ class Step {
         table_(static_cast<size_t>(pages_) * sizeof(int32_t)),
         partials_(kPartialBytes),
         counters_(static_cast<size_t>(sequences * kKvHeads) * sizeof(unsigned)) {
-    fill<__nv_bfloat16>({qkv_.as(), sequences, (kHeads + 2 * kKvHeads) * kDim, (kHeads + 2 * kKvHeads) * kDim * 2, 5});
+    // The new key and value are zeros: rounded alike in both caches.
+    qkv_.zero();
+    fill<__nv_bfloat16>({qkv_.as(), sequences, kHeads * kDim, (kHeads + 2 * kKvHeads) * kDim * 2, 5});
     fill<float>({turns_.as(), 1, sequences * kDim, 0, 6, 0.7F});
     std::vector<int32_t> table(static_cast<size_t>(pages_));
     std::iota(table.begin(), table.end(), 0);
@@ -190,7 +192,7 @@ void run(int64_t sequences, int64_t length, int multiprocessors) {
   require_launch(cuda::launch_decode_attention(step.launch(fp8, 0, out_fp8), nullptr), "decode attention");
   REQUIRE_CUDA(cudaDeviceSynchronize());
   const double error = difference(out_fp8, out_bf16);
-  expect(error < 0.01, "both caches give the same results but for roundings");
+  expect(error < 0.006, "both caches give the same results but for roundings");
   std::printf(
       "%5lld x %5lld  %2lld splits   bf16 %8.1f us %5.0f GB/s   fp8 %8.1f us %5.0f GB/s   %4.2f times   differ by "
       "%.4f\n",

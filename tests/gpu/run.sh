@@ -1,7 +1,7 @@
 #!/bin/sh
 # run.sh [OUT]: on a machine with an NVIDIA GPU: build, check, measure, and print one table. Under ten minutes on 16 cores.
 #   1 build    presets cuda (tests) and release (cove), or what tests/gpu/bundle.sh brought along where libraries are missing
-#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); sampling's speed (sample_speed.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
+#   2 check    the Hopper kernels alone, with their speeds (hopper_check.sh); sampling's speed (sample_speed.sh), decode attention's over caches in bf16 and fp8 (kv_speed.sh); conformance suite, golden logits and 256 greedy steps against the reference backend, logits and
 #            256 greedy steps against transformers (tools/gpu_oracle.py), cove-mini's exercises on GPU and CPU, memcheck of the suite
 #   3 measure  cove bench on random weights of the R1-Distill-Qwen-7B shape, each format; ceilings in the same runs
 #   4 serve    cove-mini and the 7B shape over HTTP: time to first token when idle, 64 clients, 64 of which a third walk away (load_cancels.py), and
@@ -43,9 +43,11 @@ fi
 if [ -x "$bundle/hopper_check" ]; then
   step hopper 100 "$bundle/hopper_check"
   step sampling 30 "$bundle/sample_speed"
+  step kv 30 "$bundle/kv_speed"
 else
   step hopper 240 env COVE_CHECK_SECONDS=180 tests/gpu/hopper_check.sh "$out/hopper"
   step sampling 60 tests/gpu/sample_speed.sh "$out"
+  step kv 90 tests/gpu/kv_speed.sh "$out"
 fi
 step conformance 120 "$conformance"
 step golden 120 "$golden"
@@ -76,6 +78,7 @@ bench() { # bench NAME FORMAT ARGS...
   step "bench_$name" 60 "$cove" bench --device cuda --shape $shape --format "$format" "$@"
 }
 for format in bf16 fp8 int8; do bench "long_$format" $format --prefill 4096 --decode 16 --batch 1; done
+for kv in bf16 fp8; do bench "kv_$kv" bf16 --kv-format $kv --prefill 4096 --decode 16 --batch 32; done
 for format in bf16 fp8 int8 w4a16 q8_0 q4_0; do bench $format $format --prefill 128 --decode 64 --batch 1,8,32,128; done
 
 # --- 4 serve ---
@@ -101,7 +104,7 @@ fi
 # --- the table ---
 {
   printf '\n%s\n' "$(nvidia-smi --query-gpu=name --format=csv,noheader), $(date -u +%F), $shape, random weights"
-  for format in long_bf16 long_fp8 long_int8 bf16 fp8 int8 w4a16 q8_0 q4_0; do
+  for format in long_bf16 long_fp8 long_int8 kv_bf16 kv_fp8 bf16 fp8 int8 w4a16 q8_0 q4_0; do
     printf '\n--- %s\n' $format
     grep -E 'phase|prefill|decode|before|after|loaded' "$out/bench_$format.log" 2>/dev/null
   done
@@ -110,6 +113,7 @@ fi
     [ -f "$out/tasks_$device.log" ] && { printf '\n--- exercises of cove-mini, %s\n' $device; cat "$out/tasks_$device.log"; }
   done
   [ -f "$out/hopper.log" ] && { printf '\n--- Hopper kernels\n'; grep -v '^next' "$out/hopper.log"; }
+  [ -f "$out/kv.log" ] && { printf '\n--- decode attention over both caches\n'; cat "$out/kv.log"; }
   [ -f "$out/sampling.log" ] && { printf '\n--- drawing tokens\n'; cat "$out/sampling.log"; }
   for name in mini 7b; do
     for part in ttft load cancels rate; do

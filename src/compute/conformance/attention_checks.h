@@ -69,6 +69,8 @@ TEST_P(BackendConformance, attention_matches_reference_for_every_cache_format_an
         check_attention(GetParam(), {.head_dim = 32, .cache = cache, .qk_norm = qk_norm, .interleaved = interleaved});
       }
     }
+    // Whose prompts a GPU may compute with a kernel of its own.
+    check_attention(GetParam(), {.heads = 7, .kv_heads = 1, .head_dim = 128, .cache = cache});
   }
 }
 
