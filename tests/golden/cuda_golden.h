@@ -139,9 +139,11 @@ inline void expect_greedy_tokens_of_reference(const MakeCuda& make, const std::s
   EXPECT_LE(ties, steps / 8) << "too many to be ties";
 }
 
-// A cache in fp8 against the reference backend with the same: prompt, then the reference's greedy tokens. What both
-// round differs by bf16's errors, which may turn the rounding of a key or a value by 2^-4 of it, so that errors are
-// larger than with a bf16 cache. They stay below what the cache's format itself costs, which is asked for too.
+// A cache in fp8 against the reference backend with the same: prompt, then the reference's greedy tokens. What the two
+// round differs by d, bf16's errors, which turns the rounding of a part d / spacing of all keys and values: a root mean
+// square of sqrt(d spacing), beside spacing / sqrt(12) that the format itself costs. With d of 0.4 % and a spacing of
+// 9 % that is 0.7 of it, and emulated 0.5 to 0.7; two caches rounded apart from each other would have 1.4. The
+// conformance suite, where both round the same values, is the sharper test.
 inline void expect_fp8_cache_of_reference(const MakeCuda& make, const std::string& model, int32_t steps) {
   const Golden golden = open_golden(model);
   const auto backend = make({});
@@ -166,9 +168,8 @@ inline void expect_fp8_cache_of_reference(const MakeCuda& make, const std::strin
   }
   const double error = std::sqrt(squares / steps);
   const double format_error = std::sqrt(format_squares / steps);
-  ::testing::Test::RecordProperty("error", fmt::format("{:.4f} of {:.4f}", error, format_error));
-  EXPECT_LT(error, 2 * kBf16Tolerance) << model;
-  EXPECT_LT(format_error, 0.1) << model;
+  ::testing::Test::RecordProperty(model, fmt::format("{:.4f} of {:.4f}", error, format_error));
+  EXPECT_LT(error, format_error) << model;
 }
 
 inline constexpr CudaWeightFormat kRoundedFormats[] = {CudaWeightFormat::kFp8, CudaWeightFormat::kInt8,
