@@ -42,6 +42,19 @@ TEST(Bench, a_processor_multiplies_block_formats_in_int8_and_bf16_where_it_can) 
   EXPECT_EQ(arithmetic_of("f32", cpu), "f32");
 }
 
+TEST(Bench, the_caches_format_is_checked_and_told) {
+  ModelBenchOptions options;
+  options.shape = "R1-Distill-Qwen-1.5B";
+  options.kv_format = "q8";
+  const auto refused = run_model_bench(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kInvalidArgument);
+  EXPECT_NE(refused.error().message.find("--kv-format"), std::string::npos) << refused.error().message;
+  ModelBenchReport report;
+  report.kv_format = "fp8";
+  EXPECT_NE(report_text(report).find("cache in fp8"), std::string::npos) << report_text(report);
+}
+
 TEST(Bench, a_gpus_report_names_the_ceilings_it_has) {
   ModelBenchReport report;
   report.arithmetic = "fp8";
