@@ -24,12 +24,13 @@ double measure(const DeviceArray& logits, int rows, const cuda::SampleRow& kind)
   DeviceArray device_params(params.size() * sizeof(cuda::SampleRow));
   device_params.upload(params.data(), device_params.bytes());
   DeviceArray tokens(params.size() * sizeof(int32_t));
-  DeviceArray scratch(size_t{8} << 20);
+  DeviceArray scratch(size_t{20} << 20);
   const cuda::SampleLaunch launch = {.logits = logits.as<float>(),
                                      .rows = rows,
                                      .vocab = kVocab,
                                      .params = device_params.as<cuda::SampleRow>(),
                                      .weighs = cuda::needs_every_weight(kind, kVocab),
+                                     .cuts = cuda::cuts_by_mass(kind, kVocab),
                                      .tokens = tokens.as<int32_t>(),
                                      .scratch = scratch.as(),
                                      .scratch_bytes = scratch.bytes()};

@@ -127,7 +127,8 @@ inline void check_large_vocabularies(Device& device) {
 }
 
 inline void check_equal_values(Device& device) {
-  for (const int64_t vocab : {3'000, 9'000}) {  // more than are compared with each other, more than are collected
+  for (const int64_t vocab :
+       {3'000, 9'000, 20'000}) {  // more than are compared, more than are collected, by one block and by two
     std::vector<SampleParams> params;
     for (uint64_t i = 0; i < 6; ++i) {
       params.push_back({.top_k = i % 2 == 0 ? 0 : 2000, .top_p = i < 4 ? 0.7F : 1.0F, .seed = 77 + i});

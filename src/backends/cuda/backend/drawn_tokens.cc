@@ -8,7 +8,7 @@
 namespace cove::cuda {
 namespace {
 
-constexpr size_t kScratchBytes = size_t{8} << 20;  // 343 rows at once of a vocabulary of 152 064
+constexpr size_t kScratchBytes = size_t{20} << 20;  // 327 rows at once of a vocabulary of 152 064
 constexpr size_t kRowsMin = 4096;
 constexpr int kFirstPlace = 2;  // of Device::mark; the first two belong to loading
 
@@ -76,12 +76,14 @@ Result<SampleLaunch> DrawnTokens::add(const SampleArgs& args, StepArrays& arrays
   step.args = args;
   for (const SampleParams& params : args.params) step.rows.push_back(to_row(params));
   const int64_t vocab = args.logits.shape[1];
-  const auto needs = [&](const SampleRow& row) { return needs_every_weight(row, vocab); };
+  const auto weighs = [&](const SampleRow& row) { return needs_every_weight(row, vocab); };
+  const auto cuts = [&](const SampleRow& row) { return cuts_by_mass(row, vocab); };
   return SampleLaunch{.logits = args.logits.as<const float>(),
                       .rows = rows,
                       .vocab = vocab,
                       .params = arrays.add(std::span<const SampleRow>(step.rows)),
-                      .weighs = std::any_of(step.rows.begin(), step.rows.end(), needs),
+                      .weighs = std::ranges::any_of(step.rows, weighs),
+                      .cuts = std::ranges::any_of(step.rows, cuts),
                       .tokens = static_cast<int32_t*>(drawn_->data()),
                       .scratch = scratch_->data(),
                       .scratch_bytes = scratch_->bytes()};

@@ -1,6 +1,7 @@
 // Three launches. scan: facts of chunks of 4 096 logits and the largest of each 256, many blocks a row. weigh: for rows
 // that need every weight, its sums by 256 tokens or, for top_p, the row's mass and which tokens the nucleus may reach.
-// choose: one block a row draws. Greedy rows and rows with top_k read their logits once.
+// choose: one block a row draws; of few rows several do, where top_p cuts an almost flat one. Greedy rows and rows with
+// top_k read their logits once.
 //
 // Follows compute/sampling.cc operation by operation, so that the same logits give the same token: the same polynomial
 // for e^x, the same order of additions in the draw. Only the mass that top_p compares with is summed otherwise (in
@@ -8,7 +9,7 @@
 // only if a token's edge falls into that gap. Bound by reading the logits from L2 or memory, once or twice.
 #include "backends/cuda/kernels/sample.h"
 
-#include "backends/cuda/kernels/sample_cut.h"
+#include "backends/cuda/kernels/sample_spread.h"
 
 namespace cove::cuda {
 namespace {
@@ -45,6 +46,24 @@ __device__ __forceinline__ int32_t first_with(float max, const float (&logits)[k
   return first;
 }
 
+// Rows of which several blocks search one together: where so few would leave most multiprocessors idle.
+constexpr int64_t kSpreadRowsMax = 32;
+constexpr int64_t kSpreadBlocks = 128;
+
+// What weigh and the search add to.
+__device__ __forceinline__ void clear_listing(const SampleLaunch& a, const Row& row, int32_t chunk) {
+  Listing& listing = *row.scratch.listing;
+  if (chunk == 0) {
+    if (threadIdx.x == 0) listing.mass = listing.listed = listing.members = listing.parts = 0;
+    if (threadIdx.x < kClasses) listing.counts[threadIdx.x] = 0;
+  }
+  if (row.params.top_p >= 1.0F || a.rows > kSpreadRowsMax) return;
+  for (int32_t bin = chunk * kScanThreads + static_cast<int32_t>(threadIdx.x); bin < kBins;
+       bin += row.chunks * kScanThreads) {
+    row.scratch.bins[bin] = 0;
+  }
+}
+
 __global__ void __launch_bounds__(kScanThreads) scan_kernel(SampleLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
@@ -53,11 +72,7 @@ __global__ void __launch_bounds__(kScanThreads) scan_kernel(SampleLaunch a) {
   auto& shared = *reinterpret_cast<ScanShared*>(shared_memory());
   // From the end, which was written last and is likely in L2; weigh then begins with what scan read last.
   const int32_t chunk = row.chunks - 1 - static_cast<int32_t>(blockIdx.y);
-  if (chunk == 0) {
-    Listing& listing = *row.scratch.listing;
-    if (threadIdx.x == 0) listing.mass = listing.listed = 0;
-    if (threadIdx.x < kClasses) listing.counts[threadIdx.x] = 0;
-  }
+  clear_listing(a, row, chunk);
   const int32_t group = group_in(chunk);
   float logits[kEach];
   load_group(row, group, kMinusInfinity, logits);
@@ -94,15 +109,7 @@ __device__ __forceinline__ void sum_chunk(const Row& row, int32_t group, const f
   if (lane_of_group() == 0 && group < row.groups) row.scratch.sums[group] = sum;
 }
 
-// Tokens from this distance (in classes) on have together less than half of what top_p leaves out: each less than
-// q = (1 - top_p) / 2 vocab of the largest weight, which the mass is not below.
-__device__ __forceinline__ float listing_reach(const Row& row) {
-  const float q = (1.0F - row.params.top_p) / (2.0F * static_cast<float>(row.vocab));
-  const int exponent = static_cast<int>(float_to_bits(q) >> 23) - 127;  // 2^exponent <= q
-  const float reach = static_cast<float>(-exponent) * (0.6931472F * kClassesPerUnit) + 1.0F;
-  return reach < static_cast<float>(kClasses) ? reach : static_cast<float>(kClasses);
-}
-
+template <bool kSpread>
 __device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const float (&values)[kEach]) {
   auto& shared = *reinterpret_cast<WeighShared*>(shared_memory());
   if (threadIdx.x < kClasses) shared.counts[threadIdx.x] = 0;
@@ -123,6 +130,7 @@ __device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const 
     if (is_listed) {
       listed += own;
       atomic_add(&shared.counts[static_cast<int>(distance)], 1U);
+      if (kSpread && own != 0) atomic_add(&row.scratch.bins[bin_at(distance, reach)], own);
     }
     const uint32_t bits = lane_mask(is_listed) >> (lane() / kLanes * kLanes);
     if (lane_of_group() == i) mark = bits & 0xffffU;
@@ -150,6 +158,7 @@ __device__ __forceinline__ void list_chunk(const Row& row, int32_t group, const 
   atomic_add(&listing.listed, listed);
 }
 
+template <bool kSpread>
 __global__ void __launch_bounds__(kScanThreads) weigh_kernel(SampleLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
@@ -164,7 +173,7 @@ __global__ void __launch_bounds__(kScanThreads) weigh_kernel(SampleLaunch a) {
 #pragma unroll
   for (int i = 0; i < kEach; ++i) values[i] = values[i] / row.params.temperature;
   if (row.params.top_p < 1.0F) {
-    list_chunk(row, group, values);
+    list_chunk<kSpread>(row, group, values);
   } else {
     sum_chunk(row, group, values);
   }
@@ -259,15 +268,7 @@ __device__ __forceinline__ int32_t draw_after(const Row& row, const AllTokens&, 
   const Memory memory = memory_of(row);
   const int32_t padded = (row.groups + kHalves - 1) / kHalves * kHalves;
   for (auto group = static_cast<int32_t>(threadIdx.x) / kLanes; group < padded; group += kHalves) {
-    float weights[kEach];
-    load_group(row, group, 0, weights);
-#pragma unroll
-    for (int i = 0; i < kEach; ++i) {
-      const int32_t token = group * kGroup + i * kLanes + lane_of_group();
-      const float value = weights[i] / row.params.temperature;
-      weights[i] = token < row.vocab && remains(value, token, cut) ? weight_of(row, value) : 0.0F;
-    }
-    const double sum = group_sum(weights, tokens_in(row, group));
+    const double sum = remaining_sum(row, group, cut);
     if (lane_of_group() == 0 && group < row.groups) memory.sums[group] = sum;
   }
   return draw_from_all(row, cut);
@@ -332,8 +333,25 @@ __device__ __forceinline__ int32_t cut_and_draw(const Row& row, const Tokens& to
   return draw_after(row, tokens, cut);
 }
 
+// What blocks that share a row say instead of a token.
+constexpr int32_t kNotLast = -2;    // another block draws
+constexpr int32_t kUnsettled = -3;  // this one draws, and has to find the cut alone
+
+// A row of which every block of the column searches a part.
+__device__ __forceinline__ int32_t choose_together(const Row& row) {
+  const double wanted = static_cast<double>(row.params.top_p) * static_cast<double>(row.scratch.listing->mass);
+  const Aim aim = {.by_mass = true, .wanted = wanted < 1 ? 1 : wanted};
+  const Step at = bin_at_cut(row, aim);
+  sum_better_bins(row, at.digit);
+  if (!ends_last(row, *memory_of(row).fixed)) return kNotLast;
+  Cut cut;
+  return at.digit >= 0 && settle_sums(row, aim, at, cut) ? draw_from_all(row, cut) : kUnsettled;
+}
+
+template <bool kTogether>
 __device__ __forceinline__ int32_t choose(const Row& row) {
   const bool by_count = cuts_by_count(row.params, row.vocab);
+  if (blockIdx.y > 0 && (by_count || row.params.top_p >= 1.0F)) return kNotLast;
   if (!by_count && row.params.top_p >= 1.0F) return draw_uncut(row);
   Limits limits;
   int32_t count = 0;
@@ -344,25 +362,41 @@ __device__ __forceinline__ int32_t choose(const Row& row) {
   } else {
     count = row.vocab;
   }
+  if constexpr (kTogether) {
+    if (count > kCandidatesMax && !by_count) {
+      const int32_t token = choose_together(row);
+      if (token != kUnsettled) return token;
+    } else if (blockIdx.y > 0) {
+      return kNotLast;
+    }
+  }
   if (count <= kCandidatesMax) count = gather(row, limits, by_count);
   if (count <= kCandidatesMax) return cut_and_draw(row, Candidates{memory_of(row).fixed, count, limits.span}, by_count);
   return cut_and_draw(row, AllTokens{&row, row.vocab, limits.span, limits}, by_count);
 }
 
+template <bool kTogether>
 __global__ void __launch_bounds__(kThreads) choose_kernel(SampleLaunch a) {
   let_next_kernel_start();
   wait_for_previous_kernel();
   Row row = row_at(a, blockIdx.x);
   if (row.params.skip != 0) return;
   const Facts facts = row_facts(row);
-  int32_t token = -1;
+  int32_t token = blockIdx.y > 0 ? kNotLast : -1;
   if (facts.finite != 0 && row.params.greedy != 0) {
-    token = facts.first;
+    token = blockIdx.y > 0 ? kNotLast : facts.first;
   } else if (facts.finite != 0) {
     row.max = facts.max / row.params.temperature;
-    token = choose(row);
+    token = choose<kTogether>(row);
   }
-  if (threadIdx.x == 0) a.tokens[blockIdx.x] = token;
+  if (threadIdx.x == 0 && token != kNotLast) a.tokens[blockIdx.x] = token;
+}
+
+unsigned blocks_of_row(const SampleLaunch& args) {
+  if (!args.cuts || args.rows > kSpreadRowsMax) return 1;
+  const int64_t most = (scratch_layout(args.vocab).groups + kHalves - 1) / kHalves;
+  const int64_t shares = kSpreadBlocks / args.rows;
+  return static_cast<unsigned>(shares < most ? shares : most);
 }
 
 // What a block may have on every GPU from compute capability 8.0 on.
@@ -375,13 +409,17 @@ const char* launch_rows(const SampleLaunch& args, void* stream) {
                        .threads = kScanThreads,
                        .shared_bytes = sizeof(ScanShared)};
   if (const char* error = launch(shape, stream, scan_kernel, args)) return error;
+  const unsigned parts = blocks_of_row(args);
   shape.shared_bytes = sizeof(WeighShared);
   if (args.weighs) {
-    if (const char* error = launch(shape, stream, weigh_kernel, args)) return error;
+    const auto weigh = parts > 1 ? weigh_kernel<true> : weigh_kernel<false>;
+    if (const char* error = launch(shape, stream, weigh, args)) return error;
   }
-  const LaunchShape rows = {
-      .grid_x = static_cast<unsigned>(args.rows), .threads = kThreads, .shared_bytes = shared_bytes(at.groups)};
-  return launch(rows, stream, choose_kernel, args);
+  const LaunchShape rows = {.grid_x = static_cast<unsigned>(args.rows),
+                            .grid_y = parts,
+                            .threads = kThreads,
+                            .shared_bytes = shared_bytes(at.groups)};
+  return launch(rows, stream, parts > 1 ? choose_kernel<true> : choose_kernel<false>, args);
 }
 
 }  // namespace

@@ -24,12 +24,18 @@ constexpr bool needs_every_weight(const SampleRow& row, int64_t vocab) {
   return row.skip == 0 && row.greedy == 0 && !cuts_by_count(row, vocab);
 }
 
+// Whether its nucleus is sought among all tokens.
+constexpr bool cuts_by_mass(const SampleRow& row, int64_t vocab) {
+  return needs_every_weight(row, vocab) && row.top_p < 1.0F;
+}
+
 struct SampleLaunch {
   const float* logits = nullptr;  // [rows][vocab]
   int64_t rows = 0;
   int64_t vocab = 0;                  // at most kSampleVocabMax
   const SampleRow* params = nullptr;  // device [rows]
   bool weighs = true;                 // false only if no row needs_every_weight
+  bool cuts = true;                   // false only if no row cuts_by_mass
   int32_t* tokens = nullptr;          // device [rows]; -1: a logit is not finite
   void* scratch = nullptr;            // device, aligned to 256; nothing is kept there from launch to launch
   size_t scratch_bytes = 0;           // sample_scratch_bytes() or more: then more rows are drawn at once

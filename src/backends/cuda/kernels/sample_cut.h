@@ -11,7 +11,6 @@ constexpr int kWarps = kThreads / 32;
 constexpr int kHalves = kThreads / kLanes;
 constexpr int kDigits = 2 * kThreads;  // a thread counts two
 constexpr int kCandidatesMax = 4096;
-constexpr int kMembersMax = 512;
 
 struct Shared {
   uint64_t before;
@@ -20,8 +19,8 @@ struct Shared {
   float member_values[kMembersMax];
   int32_t member_tokens[kMembersMax];
   uint32_t members;
-  uint32_t low[kDigits];         // masses by digit, their low
-  uint32_t high[kDigits];        // and high halves: shared memory adds 32 bits at a time
+  uint32_t low[kDigits];  // masses by digit, in halves
+  uint32_t high[kDigits];
   float values[kCandidatesMax];  // of the candidates; later their weights
   int32_t tokens[kCandidatesMax];
   uint32_t warp_bits[kWarps];
@@ -165,13 +164,6 @@ __device__ __forceinline__ uint64_t measure(const Row& row, float value, bool by
   return by_mass ? mass_of(exp_weight(value - row.max)) : 1;
 }
 
-__device__ __forceinline__ void add_mass(Shared& shared, uint32_t digit, uint64_t mass) {
-  const auto low = static_cast<uint32_t>(mass);
-  const uint32_t old = atomic_add(&shared.low[digit], low);
-  const uint32_t high = static_cast<uint32_t>(mass >> 32) + (old + low < low ? 1U : 0U);
-  if (high != 0) atomic_add(&shared.high[digit], high);
-}
-
 // work(value, token) for the tokens that remain after `within`.
 template <class Tokens, class Work>
 __device__ __forceinline__ void for_each(const Tokens& tokens, const Cut& within, const Work& work) {
@@ -205,7 +197,7 @@ __device__ __forceinline__ Step step(const Row& row, const Tokens& tokens, const
   for_each(tokens, within, [&](float value, int32_t) {
     const int32_t digit = digit_of(value);
     const uint64_t mass = digit < 0 ? 0 : measure(row, value, aim.by_mass);
-    if (mass != 0) add_mass(shared, static_cast<uint32_t>(digit), mass);
+    if (mass != 0) add_mass(&shared.low[digit], &shared.high[digit], mass);
   });
   block_sync();
   const uint64_t first = uint64_t{shared.high[mine]} << 32 | shared.low[mine];
@@ -227,7 +219,27 @@ __device__ __forceinline__ Step step(const Row& row, const Tokens& tokens, const
   return {.digit = shared.digit, .before = shared.before};
 }
 
-// Of the tokens with this digit the one at the cut: each thread measures what is not behind its own. False: too many.
+// Of the tokens in shared.member_* the one at the cut; `before` is what those before all of them measure. Each thread
+// measures what is not behind its own.
+__device__ __forceinline__ Cut settle_among(uint32_t members, const Aim& aim, uint64_t before, Shared& shared) {
+  block_sync();
+  if (threadIdx.x < members) {
+    const Cut own = {shared.member_values[threadIdx.x], shared.member_tokens[threadIdx.x]};
+    uint64_t measured = before;
+    for (uint32_t i = 0; i < members; ++i) {
+      if (remains(shared.member_values[i], shared.member_tokens[i], own)) measured += shared.member_masses[i];
+    }
+    const uint64_t without = measured - shared.member_masses[threadIdx.x];
+    if (static_cast<double>(without) < aim.wanted && static_cast<double>(measured) >= aim.wanted) {
+      shared.cut_value = own.value;
+      shared.cut_token = own.token;
+    }
+  }
+  block_sync();
+  return {shared.cut_value, shared.cut_token};
+}
+
+// Of the tokens with this digit the one at the cut. False: too many.
 template <class Tokens, class Digit>
 __device__ __forceinline__ bool settle(const Row& row, const Tokens& tokens, const Cut& within, const Aim& aim,
                                        const Step& at, const Digit& digit_of, Cut& cut) {
@@ -245,20 +257,7 @@ __device__ __forceinline__ bool settle(const Row& row, const Tokens& tokens, con
   block_sync();
   const uint32_t members = shared.members;
   if (members > kMembersMax) return false;
-  if (threadIdx.x < members) {
-    const Cut own = {shared.member_values[threadIdx.x], shared.member_tokens[threadIdx.x]};
-    uint64_t measured = at.before;
-    for (uint32_t i = 0; i < members; ++i) {
-      if (remains(shared.member_values[i], shared.member_tokens[i], own)) measured += shared.member_masses[i];
-    }
-    const uint64_t without = measured - shared.member_masses[threadIdx.x];
-    if (static_cast<double>(without) < aim.wanted && static_cast<double>(measured) >= aim.wanted) {
-      shared.cut_value = own.value;
-      shared.cut_token = own.token;
-    }
-  }
-  block_sync();
-  cut = {shared.cut_value, shared.cut_token};
+  cut = settle_among(members, aim, at.before, shared);
   return true;
 }
 

@@ -20,6 +20,9 @@ constexpr int kChunk = kScanThreads * kEach;
 // masses do.
 constexpr float kClassesPerUnit = 4.0F;
 constexpr int kClasses = 128;
+// Where several blocks search one row's cut: bins over the listed tokens, and how many tokens of one bin are compared.
+constexpr int kBins = 4096;
+constexpr int kMembersMax = 512;
 
 // Of one chunk, or of the row.
 struct Facts {
@@ -33,11 +36,16 @@ struct Listing {
   uint64_t mass;    // of all tokens
   uint64_t listed;  // of the listed ones
   uint32_t counts[kClasses];
+  uint32_t members;  // tokens of the bin at the cut
+  uint32_t parts;    // of the search that have ended
 };
 
 // One row's scratch memory.
 struct Scratch {
   Listing* listing;
+  uint64_t* bins;        // [kBins] masses
+  float* member_values;  // [kMembersMax] of the bin at the cut, in any order
+  int32_t* member_tokens;
   double* sums;     // [groups] of weights
   Facts* facts;     // [chunks]
   float* tops;      // [groups] largest logit
@@ -46,13 +54,16 @@ struct Scratch {
 
 struct ScratchLayout {
   int64_t groups, chunks;
-  int64_t sums, facts, tops, marks, bytes;  // offsets
+  int64_t bins, member_values, member_tokens, sums, facts, tops, marks, bytes;  // offsets
 };
 constexpr ScratchLayout scratch_layout(int64_t vocab) {
   ScratchLayout at{};
   at.groups = (vocab + kGroup - 1) / kGroup;
   at.chunks = (vocab + kChunk - 1) / kChunk;
-  at.sums = sizeof(Listing);
+  at.bins = sizeof(Listing);
+  at.member_values = at.bins + kBins * static_cast<int64_t>(sizeof(uint64_t));
+  at.member_tokens = at.member_values + kMembersMax * static_cast<int64_t>(sizeof(float));
+  at.sums = at.member_tokens + kMembersMax * static_cast<int64_t>(sizeof(int32_t));
   at.facts = at.sums + at.groups * static_cast<int64_t>(sizeof(double));
   at.tops = at.facts + at.chunks * static_cast<int64_t>(sizeof(Facts));
   at.marks = at.tops + at.groups * static_cast<int64_t>(sizeof(float));
@@ -80,6 +91,9 @@ __device__ __forceinline__ Row row_at(const SampleLaunch& a, int64_t index) {
           .chunks = static_cast<int32_t>(at.chunks),
           .params = a.params[index],
           .scratch = {.listing = reinterpret_cast<Listing*>(memory),
+                      .bins = reinterpret_cast<uint64_t*>(memory + at.bins),
+                      .member_values = reinterpret_cast<float*>(memory + at.member_values),
+                      .member_tokens = reinterpret_cast<int32_t*>(memory + at.member_tokens),
                       .sums = reinterpret_cast<double*>(memory + at.sums),
                       .facts = reinterpret_cast<Facts*>(memory + at.facts),
                       .tops = reinterpret_cast<float*>(memory + at.tops),
@@ -94,6 +108,14 @@ __device__ __forceinline__ uint64_t mass_of(float weight) {
   const int shift = static_cast<int>(bits >> 23) - 105;
   const uint64_t digits = (bits & 0x7fffffU) | 0x800000U;
   return shift >= 0 ? digits << shift : shift > -24 ? digits >> -shift : 0;
+}
+
+// Shared memory adds 32 bits at a time: masses lie there in halves.
+__device__ __forceinline__ void add_mass(uint32_t* low, uint32_t* high, uint64_t mass) {
+  const auto own = static_cast<uint32_t>(mass);
+  const uint32_t old = atomic_add(low, own);
+  const uint32_t carried = static_cast<uint32_t>(mass >> 32) + (old + own < own ? 1U : 0U);
+  if (carried != 0) atomic_add(high, carried);
 }
 
 __device__ __forceinline__ float value_at(const Row& row, int32_t token) {
