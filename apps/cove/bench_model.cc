@@ -1,6 +1,7 @@
 #include "bench_model.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <memory>
 #include <numeric>
@@ -82,32 +83,26 @@ class Subject {
 
   // Computes positions [begin, begin + count) of the first `batch` sequences; seconds.
   double step(int64_t batch, int64_t begin, int64_t count) {
-    tokens_.clear(), positions_.clear(), slots_.clear(), slices_.clear(), pages_.clear(), rows_.clear();
-    for (int64_t s = 0; s < batch; ++s) {
-      slices_.push_back({.token_begin = static_cast<int32_t>(tokens_.size()),
-                         .token_count = static_cast<int32_t>(count),
-                         .kv_length = static_cast<int32_t>(begin + count),
-                         .page_begin = static_cast<int32_t>(pages_.size())});
-      for (int64_t i = begin; i < begin + count; ++i) {
-        tokens_.push_back(static_cast<int32_t>((i * 7919 + s * 31) % weights_.spec.vocab));
-        positions_.push_back(static_cast<int32_t>(i));
-        slots_.push_back(static_cast<int32_t>(s * pages_per_sequence_ * kPageTokens + i));
-      }
-      for (int64_t p = 0; p < pages_per_sequence_; ++p)
-        pages_.push_back(static_cast<int32_t>(s * pages_per_sequence_ + p));
-      rows_.push_back(static_cast<int32_t>(tokens_.size()) - 1);
-    }
-    const StepBatch batch_arrays = {.tokens = tokens_,
-                                    .positions = positions_,
-                                    .slots = slots_,
-                                    .sequences = slices_,
-                                    .page_table = pages_,
-                                    .logit_rows = rows_};
     const auto started = std::chrono::steady_clock::now();
-    backend_->begin_step(batch_arrays);
-    (void)decoder_->forward(batch_arrays, *cache_);
-    status_ = backend_->end_step();
+    submit(batch, begin, count);
+    wait();
     return seconds_since(started);
+  }
+
+  // One position after the other from `begin` on; seconds from one step's end to the next one's. As in the engine the
+  // next step is submitted while one runs, where the backend can.
+  std::vector<double> decode(int64_t batch, int64_t begin, int64_t steps) {
+    std::vector<double> seconds;
+    auto last_end = std::chrono::steady_clock::now();
+    int64_t submitted = 0;
+    for (int64_t i = 0; i < steps; ++i) {
+      const int64_t wanted = std::min(steps, i + (backend_->runs_ahead() ? 2 : 1));
+      for (; submitted < wanted; ++submitted) submit(batch, begin + submitted, 1);
+      wait();
+      seconds.push_back(seconds_since(last_end));
+      last_end = std::chrono::steady_clock::now();
+    }
+    return seconds;
   }
 
   double prefill(int64_t length) {
@@ -124,10 +119,53 @@ class Subject {
   std::string device() const { return backend_->info().description; }
   double load_s() const { return load_s_; }
   int64_t chunk_tokens() const { return chunk_tokens_; }
-  const Status& status() const { return status_; }  // of the last step; a device that failed stays so
+  const Status& status() const { return status_; }  // of the steps so far; the first error ends them
 
  private:
+  struct Arrays {  // of a step; the backend may read them until it has ended
+    std::vector<int32_t> tokens, positions, slots, pages, rows;
+    std::vector<SequenceSlice> slices;
+    StepBatch batch;
+  };
+
   explicit Subject(BenchWeights weights) : weights_(std::move(weights)) {}
+
+  void submit(int64_t batch, int64_t begin, int64_t count) {
+    if (!status_) return;
+    const StepBatch& step = lay_out(batch, begin, count);
+    backend_->begin_step(step);
+    (void)decoder_->forward(step, *cache_);
+    status_ = backend_->submit_step();
+  }
+  void wait() {
+    if (status_) status_ = backend_->wait_step();
+  }
+  const StepBatch& lay_out(int64_t batch, int64_t begin, int64_t count) {
+    turn_ = 1 - turn_;
+    Arrays& a = arrays_[turn_];
+    a.tokens.clear(), a.positions.clear(), a.slots.clear(), a.slices.clear(), a.pages.clear(), a.rows.clear();
+    for (int64_t s = 0; s < batch; ++s) {
+      a.slices.push_back({.token_begin = static_cast<int32_t>(a.tokens.size()),
+                          .token_count = static_cast<int32_t>(count),
+                          .kv_length = static_cast<int32_t>(begin + count),
+                          .page_begin = static_cast<int32_t>(a.pages.size())});
+      for (int64_t i = begin; i < begin + count; ++i) {
+        a.tokens.push_back(static_cast<int32_t>((i * 7919 + s * 31) % weights_.spec.vocab));
+        a.positions.push_back(static_cast<int32_t>(i));
+        a.slots.push_back(static_cast<int32_t>(s * pages_per_sequence_ * kPageTokens + i));
+      }
+      for (int64_t p = 0; p < pages_per_sequence_; ++p)
+        a.pages.push_back(static_cast<int32_t>(s * pages_per_sequence_ + p));
+      a.rows.push_back(static_cast<int32_t>(a.tokens.size()) - 1);
+    }
+    a.batch = {.tokens = a.tokens,
+               .positions = a.positions,
+               .slots = a.slots,
+               .sequences = a.slices,
+               .page_table = a.pages,
+               .logit_rows = a.rows};
+    return a.batch;
+  }
 
   BenchWeights weights_;
   std::unique_ptr<Backend> backend_;
@@ -137,8 +175,8 @@ class Subject {
   double load_s_ = 0;
   int64_t chunk_tokens_ = kCpuChunkTokens;
   Status status_;
-  std::vector<int32_t> tokens_, positions_, slots_, pages_, rows_;
-  std::vector<SequenceSlice> slices_;
+  std::array<Arrays, 2> arrays_;  // in turns
+  size_t turn_ = 0;
 };
 
 // Operations of one sequence's step of `count` tokens that end at `length`: layers, attention, and the logits of one
@@ -184,11 +222,8 @@ ModelBenchRow measure_prefill(Subject& subject, int64_t length) {
 ModelBenchRow measure_decode(Subject& subject, const ModelBenchOptions& options, int64_t batch) {
   const KvLayout& layout = subject.cache().layout;
   const double kv_bytes = static_cast<double>(layout.page_bytes()) / static_cast<double>(layout.page_tokens);
-  std::vector<double> seconds;
-  for (int64_t i = 0; i < options.decode + kWarmUpSteps; ++i) {
-    const double s = subject.step(batch, options.prefill + i, 1);
-    if (i >= kWarmUpSteps) seconds.push_back(s);
-  }
+  std::vector<double> seconds = subject.decode(batch, options.prefill, options.decode + kWarmUpSteps);
+  seconds.erase(seconds.begin(), seconds.begin() + kWarmUpSteps);
   const double s = median(seconds);
   const double length = static_cast<double>(options.prefill) + static_cast<double>(options.decode) / 2;
   const double read = static_cast<double>(subject.weight_bytes_read()) + static_cast<double>(batch) * length * kv_bytes;
