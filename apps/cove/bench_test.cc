@@ -1,4 +1,5 @@
 // cove bench: its reports, and what it says of a machine's ceilings.
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "base/json.h"
 #include "bench_model.h"
 #include "bench_rate.h"
+#include "bench_url.h"
 #include "command_testing.h"
 #include "commands.h"
 
@@ -83,6 +85,18 @@ TEST(Bench, a_gpus_ceilings_are_in_the_json) {
   EXPECT_DOUBLE_EQ(before.at("fp8_gflop_s").at("all_threads").to_number<double>(), 1'395'000);
   EXPECT_DOUBLE_EQ(before.at("int8_gop_s").at("all_threads").to_number<double>(), 1'390'000);
   EXPECT_DOUBLE_EQ(before.at("bf16_gflop_s").at("all_threads").to_number<double>(), 764'000);
+}
+
+TEST(BenchLoad, prompts_of_letters_are_distinct_and_equally_long) {
+  std::set<std::string> prompts;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const std::string prompt = load_prompt(20, seed, true);
+    EXPECT_EQ(prompt.size(), 41U) << prompt;
+    EXPECT_EQ(std::count(prompt.begin(), prompt.end(), ' '), 20) << prompt;
+    prompts.insert(prompt);
+    prompts.insert(load_prompt(20, seed, false));
+  }
+  EXPECT_EQ(prompts.size(), 100U);
 }
 
 // A server whose latencies grow with the rate and break at a known one.

@@ -209,20 +209,6 @@ Result<std::string> first_model(const Target& target, const LoadOptions& options
   return std::string(id->get_string());
 }
 
-// Distinct prompts, so that a prefix cache does not answer for the engine.
-std::string make_prompt(int64_t words, uint64_t seed) {
-  static constexpr const char* kWords[] = {"harbour", "wind",  "paper", "seven", "cloud",  "apple", "river", "月亮",
-                                           "苹果",    "计算",  "时间",  "路",    "stone",  "light", "count", "green",
-                                           "city",    "train", "book",  "学校",  "window", "bird",  "salt",  "数字"};
-  std::mt19937_64 random(seed);
-  std::string prompt = std::to_string(random() % 100000);
-  for (int64_t i = 0; i < words; ++i) {
-    prompt += ' ';
-    prompt += kWords[random() % std::size(kWords)];
-  }
-  return prompt;
-}
-
 Sample send_one(const Target& target, const LoadOptions& options, int64_t index, Clock::time_point planned) {
   Sample sample;
   sample.sent = planned;
@@ -230,7 +216,8 @@ Sample send_one(const Target& target, const LoadOptions& options, int64_t index,
   body["model"] = options.model;
   body["messages"] = json::array{json::object{
       {"role", "user"},
-      {"content", make_prompt(options.prompt_words, options.seed * 1'000'003 + static_cast<uint64_t>(index))}}};
+      {"content",
+       load_prompt(options.prompt_words, options.seed * 1'000'003 + static_cast<uint64_t>(index), options.letters)}}};
   body["max_tokens"] = options.tokens_max;
   body["stream"] = true;
   body["stream_options"] = json::object{{"include_usage", true}};
@@ -377,6 +364,23 @@ double per_second(int64_t count, double seconds) { return seconds > 0 ? static_c
 
 }  // namespace
 
+std::string load_prompt(int64_t words, uint64_t seed, bool letters) {
+  static constexpr const char* kWords[] = {"harbour", "wind",  "paper", "seven", "cloud",  "apple", "river", "月亮",
+                                           "苹果",    "计算",  "时间",  "路",    "stone",  "light", "count", "green",
+                                           "city",    "train", "book",  "学校",  "window", "bird",  "salt",  "数字"};
+  std::mt19937_64 random(seed);
+  std::string prompt = letters ? "x" : std::to_string(random() % 100000);
+  for (int64_t i = 0; i < words; ++i) {
+    prompt += ' ';
+    if (letters) {
+      prompt += static_cast<char>('a' + random() % 26);
+    } else {
+      prompt += kWords[random() % std::size(kWords)];
+    }
+  }
+  return prompt;
+}
+
 Result<LoadOptions> resolve_load(const LoadOptions& options) {
   TRY_ASSIGN(const Target target, parse_url(options.url));
   TRY(check(options));
@@ -386,6 +390,7 @@ Result<LoadOptions> resolve_load(const LoadOptions& options) {
     TRY_ASSIGN(resolved.model, first_model(target, options));
   }
   if (resolved.prompt_tokens > 0) {
+    resolved.letters = true;
     TRY_ASSIGN(resolved.prompt_words, words_for(target, resolved));
     resolved.prompt_tokens = 0;
   }

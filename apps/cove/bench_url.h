@@ -19,8 +19,10 @@ struct LoadOptions {
   int64_t concurrency = 0;  // closed loop: clients, 0 = 8; with rate: connections at most, 0 = 1024
   int64_t requests = 64;
   int64_t prompt_words = 64;  // random words; the server's own usage figures give the tokens
-  int64_t prompt_tokens =
-      0;  // above 0: as many words as make about this many, template included; two requests find out
+  // Above 0: as many words as make this many, template included; a few requests find out. The words are then single
+  // letters, so that prompts are equally long.
+  int64_t prompt_tokens = 0;
+  bool letters = false;  // as words; set where prompt_tokens was
   int64_t tokens_max = 64;
   uint64_t seed = 1;  // of prompts and arrivals
 };
@@ -44,6 +46,10 @@ struct LoadReport {
   Percentiles tpot_ms;  // (last - first token) / (tokens - 1), per request
   Percentiles request_ms;
 };
+
+// Distinct prompts, so that a prefix cache does not answer for the engine. A letter behind a space is one token in
+// large vocabularies, so that prompts of equally many letters have equally many tokens there.
+std::string load_prompt(int64_t words, uint64_t seed, bool letters);
 
 // With the model named, the number of words chosen and prompt_tokens 0, so that several loads need not ask again.
 // Errors: as run_load.
