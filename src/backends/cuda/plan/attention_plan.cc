@@ -16,6 +16,16 @@ void add_tiles(const SequenceSlice& slice, int32_t sequence, int64_t tokens_max,
   }
 }
 
+// The tiles that see the most positions first: whoever ends last then has little to do.
+void sort_by_positions(std::span<const SequenceSlice> sequences, std::vector<AttentionTile>& tiles) {
+  const auto positions = [&](const AttentionTile& tile) {
+    const SequenceSlice& slice = sequences[static_cast<size_t>(tile.sequence)];
+    return slice.kv_length - slice.token_count + (tile.first_token - slice.token_begin) + tile.tokens;
+  };
+  std::stable_sort(tiles.begin(), tiles.end(),
+                   [&](const AttentionTile& a, const AttentionTile& b) { return positions(a) > positions(b); });
+}
+
 // A power of two, so that a growing sequence changes the launch seldom and a recorded graph lives long.
 int64_t splits_of(int64_t keys) {
   const auto splits = static_cast<uint64_t>((keys + kSplitKeys - 1) / kSplitKeys);
@@ -73,6 +83,7 @@ AttentionWork plan_attention(std::span<const SequenceSlice> sequences, const Att
     tokens_most = std::max<int64_t>(tokens_most, std::min<int64_t>(slice.token_count, tile_tokens));
     keys_most = std::max<int64_t>(keys_most, slice.kv_length);
   }
+  sort_by_positions(sequences, work.prefill);
   split_decode(decode_keys_most, shape, work.decode);
   AttentionPlan& plan = work.plan;
   plan.warps = (tokens_most * group + 15) / 16;

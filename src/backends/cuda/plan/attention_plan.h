@@ -55,7 +55,7 @@ struct DecodePlan {
 };
 
 // prefill_tile_tokens: 0, or the tile of a kernel that takes every slice of more than one token whose pages still fit;
-// those come back in `prefill`.
+// those come back in `prefill`, the ones that see the most positions first.
 struct AttentionWork {
   AttentionPlan plan;
   DecodePlan decode;

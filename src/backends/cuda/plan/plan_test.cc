@@ -77,6 +77,21 @@ TEST(AttentionPlan, every_token_is_in_exactly_one_tile_of_its_sequence) {
   }
 }
 
+TEST(AttentionPlan, tiles_of_long_prompts_come_from_the_longest_to_the_shortest) {
+  const std::vector<SequenceSlice> slices = {slice(0, 40, 40), slice(40, 30, 500), slice(70, 64, 64)};
+  const AttentionWork work =
+      plan_attention(slices, {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 100}, 18);
+  int32_t before = 500;
+  for (const AttentionTile& tile : work.prefill) {
+    const SequenceSlice& owner = slices[static_cast<size_t>(tile.sequence)];
+    const int32_t positions = owner.kv_length - owner.token_count + tile.first_token - owner.token_begin + tile.tokens;
+    EXPECT_LE(positions, before);
+    before = positions;
+  }
+  EXPECT_EQ(work.prefill.size(), 9U);
+  EXPECT_EQ(before, 18);
+}
+
 TEST(AttentionPlan, few_long_sequences_are_split_and_many_are_not) {
   const AttentionShape shape = {.heads = 28, .kv_heads = 4, .multiprocessors = 132, .partials_max = 10'000};
   const std::vector<SequenceSlice> one = {slice(0, 1, 5000)};
