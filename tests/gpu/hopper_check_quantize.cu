@@ -91,7 +91,7 @@ void check_nan(GemmFormat format, int64_t in) {
 
 void check_quantize(const Options& options) {
   for (const GemmFormat format : {GemmFormat::kE4M3, GemmFormat::kInt8}) {
-    for (const int64_t in : {8, 100, 2048, 3584, 18944, 20480, 30000}) {
+    for (const int64_t in : {8, 100, 2048, 3584, 8192, 18944, 20480, 30000}) {
       for (const int64_t padding : {0, 32}) check_shape(format, 37, in, padding, options.seed + 40);
     }
     check_nan(format, 3584);

@@ -15,8 +15,8 @@ namespace cove::cuda::hopper {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kVector = 8;  // values of a 16-byte load
-constexpr int kHeld = 10;   // vectors a thread keeps: rows up to 20 480 are read once
+constexpr int kVector = 8;    // values of a 16-byte load
+constexpr int kHeldMax = 10;  // vectors a thread keeps: rows up to 20 480 are read once
 
 struct RowParams {
   const uint8_t* x;
@@ -80,7 +80,8 @@ __device__ __forceinline__ float inverse_scale(float largest, float* scale_out) 
   return scale > kScaleMin ? 1.0F / scale : 0.0F;
 }
 
-template <GemmFormat kFormat>
+// For rows of at most kHeld vectors a thread: those of a short row leave room for more blocks at a time.
+template <GemmFormat kFormat, int kHeld>
 __global__ __launch_bounds__(kThreads) void quantize_vectors_kernel(const RowParams p) {
   let_next_kernel_start();
   wait_for_previous_kernel();
@@ -139,12 +140,15 @@ const char* launch_rows(const QuantizeArgs& args, cudaStream_t stream) {
       static_cast<int32_t>(args.in)};
   const auto misaligned = reinterpret_cast<uintptr_t>(args.x) | reinterpret_cast<uintptr_t>(args.out) |
                           static_cast<uintptr_t>(args.x_pitch | args.out_pitch);
-  const bool vectors = misaligned % 16 == 0 && args.in % kVector == 0 && args.in <= kHeld * kThreads * kVector;
-  const auto blocks = static_cast<unsigned>(args.tokens);
-  if (vectors) {
-    return launch_early(quantize_vectors_kernel<kFormat>, {.blocks = blocks, .threads = kThreads}, stream, params);
+  const bool vectors = misaligned % 16 == 0 && args.in % kVector == 0;
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(args.tokens), .threads = kThreads};
+  const int64_t held = (args.in / kVector + kThreads - 1) / kThreads;
+  if (vectors && held <= 2) return launch_early(quantize_vectors_kernel<kFormat, 2>, shape, stream, params);
+  if (vectors && held <= 4) return launch_early(quantize_vectors_kernel<kFormat, 4>, shape, stream, params);
+  if (vectors && held <= kHeldMax) {
+    return launch_early(quantize_vectors_kernel<kFormat, kHeldMax>, shape, stream, params);
   }
-  return launch_early(quantize_values_kernel<kFormat>, {.blocks = blocks, .threads = kThreads}, stream, params);
+  return launch_early(quantize_values_kernel<kFormat>, shape, stream, params);
 }
 
 }  // namespace
