@@ -26,9 +26,10 @@ struct Shape {
   int64_t head_dim = 128;
   int64_t page_tokens = 16;
   float query_scale = 1.0F;  // how sharp the softmax is
+  bool shuffled = true;      // pages; otherwise they follow each other
 };
 
-// A step's arrays. Pages are shuffled; the cache is NaN but for the positions that sequences have.
+// A step's arrays. The cache is NaN but for the positions that sequences have.
 class Step {
  public:
   Step(const Shape& shape, const std::vector<Part>& parts, uint64_t seed) : shape_(shape) {
@@ -43,7 +44,8 @@ class Step {
     pages_ = page_count + 3;
     std::vector<int32_t> table(static_cast<size_t>(pages_));
     std::iota(table.begin(), table.end(), 0);
-    for (size_t i = table.size() - 1; i > 0; --i) std::swap(table[i], table[mix(seed + i) % (i + 1)]);
+    for (size_t i = table.size() - 1; shape.shuffled && i > 0; --i) std::swap(table[i], table[mix(seed + i) % (i + 1)]);
+    sort_tiles();
     row_bytes_ = (shape.heads + 2 * shape.kv_heads) * shape.head_dim * 2;
     const auto cache_bytes = static_cast<size_t>(pages_ * shape.kv_heads * shape.page_tokens * shape.head_dim * 2);
     q_ = std::make_unique<DeviceArray>(static_cast<size_t>(tokens_ * row_bytes_));
@@ -97,14 +99,22 @@ class Step {
     array->upload(values.data(), values.size() * sizeof(T));
     return array;
   }
-  // As the backend makes them; the last tokens of a sequence, which see the most keys, first.
   void add_tiles(int32_t sequence) {
     const SequenceSlice& s = slices_[static_cast<size_t>(sequence)];
     const auto most = static_cast<int32_t>(
         hopper::prefill_tile_tokens(shape_.heads, shape_.kv_heads, shape_.head_dim, shape_.page_tokens));
-    for (int32_t begin = (s.token_count - 1) / most * most; begin >= 0; begin -= most) {
+    for (int32_t begin = 0; begin < s.token_count; begin += most) {
       tiles_.push_back({sequence, s.token_begin + begin, std::min(most, s.token_count - begin)});
     }
+  }
+  // As the backend has them: those that see the most keys first.
+  void sort_tiles() {
+    const auto keys = [&](const AttentionTile& tile) {
+      const SequenceSlice& s = slices_[static_cast<size_t>(tile.sequence)];
+      return s.kv_length - s.token_count + tile.first_token - s.token_begin + tile.tokens;
+    };
+    std::stable_sort(tiles_.begin(), tiles_.end(),
+                     [&](const AttentionTile& a, const AttentionTile& b) { return keys(a) > keys(b); });
   }
   void fill_cache(const std::vector<int32_t>& table, uint64_t seed) {
     for (const SequenceSlice& s : slices_) {
@@ -175,10 +185,10 @@ __global__ void reference_kernel(const ReferenceArgs r) {
 
 std::string text_of(const Shape& shape, const std::vector<Part>& parts) {
   char text[200];
-  std::snprintf(text, sizeof text, "attention %lld/%lld heads of %lld, pages of %lld, %zu sequences, first %d of %d",
+  std::snprintf(text, sizeof text, "attention %lld/%lld heads of %lld, %s of %lld, %zu sequences, first %d of %d",
                 static_cast<long long>(shape.heads), static_cast<long long>(shape.kv_heads),
-                static_cast<long long>(shape.head_dim), static_cast<long long>(shape.page_tokens), parts.size(),
-                parts[0].tokens, parts[0].kv_length);
+                static_cast<long long>(shape.head_dim), shape.shuffled ? "shuffled pages" : "pages",
+                static_cast<long long>(shape.page_tokens), parts.size(), parts[0].tokens, parts[0].kv_length);
   return text;
 }
 
@@ -223,9 +233,19 @@ void check_step(const Shape& shape, const std::vector<Part>& parts, const Option
 }  // namespace
 
 void check_attention(const Options& options) {
-  const Shape shapes[] = {{28, 4, 128, 16},       {12, 2, 128, 16}, {32, 8, 128, 64},      {8, 8, 128, 16},
-                          {14, 2, 64, 16},        {16, 4, 64, 32},  {28, 4, 128, 8},       {28, 4, 128, 128},
-                          {28, 4, 128, 16, 6.0F}, {5, 1, 64, 8},    {40, 1, 128, 16, 3.0F}};
+  const Shape shapes[] = {{28, 4, 128, 16},
+                          {12, 2, 128, 16},
+                          {32, 8, 128, 64},
+                          {8, 8, 128, 16},
+                          {14, 2, 64, 16},
+                          {16, 4, 64, 32},
+                          {28, 4, 128, 8},
+                          {28, 4, 128, 128},
+                          {28, 4, 128, 16, 6.0F},
+                          {5, 1, 64, 8},
+                          {40, 1, 128, 16, 3.0F},
+                          {28, 4, 128, 16, 1.0F, false},
+                          {14, 2, 64, 32, 1.0F, false}};
   const std::vector<std::vector<Part>> steps = {
       {{1, 1}},
       {{1, 128}},
@@ -246,7 +266,7 @@ void check_attention(const Options& options) {
 
 void measure_attention(const Options& options) {
   std::printf("\nattention of 28/4 heads of 128, pages of 16, bf16; share = of operations / peak\n");
-  std::printf("  %-34s %9s %8s %6s\n", "step", "us", "TFLOP/s", "share");
+  std::printf("  %-34s %9s %8s %6s\n", "step, pages in order or shuffled", "us", "TFLOP/s", "share");
   struct Load {
     const char* name;
     std::vector<Part> parts;
@@ -258,14 +278,16 @@ void measure_attention(const Options& options) {
                         {"32 sequences of 128 tokens", std::vector<Part>(32, Part{128, 128})},
                         {"8 sequences of 512", std::vector<Part>(8, Part{512, 512})}};
   for (const Load& load : loads) {
-    Step step({28, 4, 128, 16}, load.parts, options.seed + 60);
-    const PrefillArgs args = step.args(options.multiprocessors);
-    const double us = time_us(10, [&](int, cudaStream_t stream) {
-      require_launch(hopper::launch_prefill_attention(args, stream), "timing");
-    });
-    std::printf("  %-34s %9.1f %8.0f %5.0f%%\n", load.name, us, step.operations() / us / 1e6,
-                100.0 * step.operations() / us / options.ceilings.bf16_flops_per_us);
-    std::fflush(stdout);
+    for (const bool shuffled : {false, true}) {
+      Step step({28, 4, 128, 16, 1.0F, shuffled}, load.parts, options.seed + 60);
+      const PrefillArgs args = step.args(options.multiprocessors);
+      const double us = time_us(10, [&](int, cudaStream_t stream) {
+        require_launch(hopper::launch_prefill_attention(args, stream), "timing");
+      });
+      std::printf("  %-26s %7s %9.1f %8.0f %5.0f%%\n", load.name, shuffled ? "shuffle" : "order", us,
+                  step.operations() / us / 1e6, 100.0 * step.operations() / us / options.ceilings.bf16_flops_per_us);
+      std::fflush(stdout);
+    }
   }
 }
 

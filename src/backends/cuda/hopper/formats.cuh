@@ -1,6 +1,6 @@
 #pragma once
 // What differs between the formats of a matrix product: elements per 128-byte row, the sum's type, the instruction, and
-// whether sums are taken out of the tensor cores every block of K.
+// how often sums are taken out of the tensor cores.
 
 #include <cstdint>
 
@@ -20,11 +20,12 @@ struct Bf16 {
   }
 };
 
-// The tensor cores add e4m3 products with about 14 bits: over a long K the small ones are lost. So each block of 128
-// is summed there, and the blocks in f32 registers.
+// The tensor cores add e4m3 products with about 14 bits: over a long K the small ones are lost. So a stretch of K is
+// summed there, and the stretches in f32: for few tokens blocks of 128, for many kIntervalBlocks of them.
 struct E4m3 {
   using Sum = float;
   static constexpr int kBlockK = 128;
+  static constexpr int kIntervalBlocks = 4;
   static constexpr bool kPromotes = true;
   static constexpr bool kScaled = true;
   template <int kRegisters>
@@ -69,25 +70,56 @@ __device__ __forceinline__ void start_block(typename Format::Sum (&sums)[kRegist
   wgmma_commit();
 }
 
-// sums += A B^T over one block of K, through fresh registers, kColumns of B at a time; done when it returns.
-template <class Format, int kColumns, int kRegisters>
+// sums += A B^T over one block of K, through fresh registers; done when it returns.
+template <class Format, int kRegisters>
 __device__ __forceinline__ void add_block(float (&sums)[kRegisters], uint64_t a, uint64_t b) {
-  constexpr int kPart = kColumns / 2;
+  float block[kRegisters];  // the first step overwrites it
+  wgmma_begin();
   COVE_UNROLL
-  for (int part = 0; part < kRegisters / kPart; ++part) {
-    float block[kPart];  // the first step overwrites it
-    wgmma_begin();
-    const uint64_t from = b + part * ((kColumns * kRowBytes) >> 4U);
-    COVE_UNROLL
-    for (int step = 0; step < kStepsPerBlock; ++step) {
-      Format::multiply(block, a + step * kNextStepK, from + step * kNextStepK, step > 0 ? 1 : 0);
-    }
-    wgmma_commit();
-    wgmma_wait<0>();
-    pin_all(block);
-    COVE_UNROLL
-    for (int i = 0; i < kPart; ++i) sums[part * kPart + i] += block[i];
+  for (int step = 0; step < kStepsPerBlock; ++step) {
+    Format::multiply(block, a + step * kNextStepK, b + step * kNextStepK, step > 0 ? 1 : 0);
   }
+  wgmma_commit();
+  wgmma_wait<0>();
+  pin_all(block);
+  COVE_UNROLL
+  for (int i = 0; i < kRegisters; ++i) sums[i] += block[i];
 }
+
+// What is summed so far, less the sums themselves: the upper halves of two f32 a word. The sums keep the rest, and the
+// tensor cores go on adding to them: nothing is lost, total = kept + sums, as in f32. Of a word's second value the
+// lower half is the first one's, which does no harm: what is added is what was subtracted.
+template <int kRegisters>
+struct KeptSums {
+  uint32_t words[kRegisters / 2];
+
+  __device__ __forceinline__ float first(int pair) const { return __uint_as_float(words[pair] << 16U); }
+  __device__ __forceinline__ float second(int pair) const { return __uint_as_float(words[pair]); }
+
+  __device__ __forceinline__ void set_zero() {
+    COVE_UNROLL
+    for (int pair = 0; pair < kRegisters / 2; ++pair) words[pair] = 0;
+  }
+  __device__ __forceinline__ void add_to(float (&sums)[kRegisters]) const {
+    COVE_UNROLL
+    for (int pair = 0; pair < kRegisters / 2; ++pair) {
+      sums[2 * pair] += first(pair);
+      sums[2 * pair + 1] += second(pair);
+    }
+  }
+  // The sums become what the upper halves of the totals leave: below 1/128 of them.
+  __device__ __forceinline__ void take(float (&sums)[kRegisters]) {
+    add_to(sums);
+    COVE_UNROLL
+    for (int pair = 0; pair < kRegisters / 2; ++pair) {
+      words[pair] = __byte_perm(__float_as_uint(sums[2 * pair]), __float_as_uint(sums[2 * pair + 1]), 0x7632);
+      sums[2 * pair] -= first(pair);
+      sums[2 * pair + 1] -= second(pair);
+    }
+  }
+};
+struct NothingKept {
+  __device__ __forceinline__ void set_zero() {}
+};
 
 }  // namespace cove::cuda::hopper

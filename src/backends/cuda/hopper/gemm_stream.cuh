@@ -211,7 +211,7 @@ __device__ __forceinline__ void sum_stretch(const StreamUnit& unit, StreamMemory
     const uint64_t a = k_major_descriptor(memory.w(ring.stage) + rows_at);
     const uint64_t b = k_major_descriptor(memory.x(ring.stage));
     if constexpr (Format::kPromotes) {
-      add_block<Format, kTokens>(sums, a, b);
+      add_block<Format>(sums, a, b);
       release_shared<kShare>(memory.empty(ring.stage), own);
     } else {
       start_block<Format>(sums, a, b);

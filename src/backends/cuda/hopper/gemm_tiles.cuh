@@ -11,6 +11,8 @@
 // Sums: f32 (int32 for int8), along K in order; e4m3 see formats.cuh; a split tile adds its parts in order.
 // Source: own; the pattern (warp-specialised, persistent, multicast) is that of published sm_90 kernels.
 
+#include <type_traits>
+
 #include "backends/cuda/hopper/device.cuh"
 #include "backends/cuda/hopper/formats.cuh"
 #include "backends/cuda/hopper/gemm_params.h"
@@ -31,9 +33,15 @@ struct TileShape {
   static constexpr uint32_t kStages = kBlockN == 256 ? 4 : 6;
   static constexpr uint32_t kOutBox = 64 * kRowBytes;             // 64 rows of 64 bf16
   static constexpr uint32_t kOutBytes = 2 * 2 * kOutBox;          // two warpgroups, two buffers each
+  static constexpr uint32_t kFactorBytes = 128 * 8;               // scales and biases of columns, for each warpgroup
   static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // full and empty, and the mailbox of split tiles
-  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kStageBytes + kOutBytes + kBarrierBytes;
+  static constexpr uint32_t kSharedBytes =
+      kAlignBytes + kStages * kStageBytes + kOutBytes + 2 * kFactorBytes + kBarrierBytes;
 };
+
+__device__ __forceinline__ uint32_t aligned_shared() {
+  return (dynamic_shared() + kAlignBytes) / kAtomBytes * kAtomBytes;
+}
 
 // Addresses in shared memory.
 template <class Shape>
@@ -44,9 +52,10 @@ struct TileMemory {
   __device__ __forceinline__ uint32_t out(uint32_t warpgroup, uint32_t buffer) const {
     return base + Shape::kStages * Shape::kStageBytes + (warpgroup * 2 + buffer) * Shape::kOutBox;
   }
-  __device__ __forceinline__ uint32_t full(uint32_t stage) const {
-    return base + Shape::kStages * Shape::kStageBytes + Shape::kOutBytes + stage * 8;
+  __device__ __forceinline__ uint32_t factors(uint32_t warpgroup) const {
+    return base + Shape::kStages * Shape::kStageBytes + Shape::kOutBytes + warpgroup * Shape::kFactorBytes;
   }
+  __device__ __forceinline__ uint32_t full(uint32_t stage) const { return factors(2) + stage * 8; }
   __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
   __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
 };
@@ -96,6 +105,14 @@ __device__ __forceinline__ void release_stage(uint32_t empty_barrier) {
   }
 }
 
+// Blocks of K until sums leave the tensor cores first; the second warpgroup is half an interval off, so that both do
+// not add at once.
+template <class Format>
+__device__ __forceinline__ int32_t first_interval(uint32_t warpgroup) {
+  if constexpr (Format::kPromotes) return warpgroup == 0 ? Format::kIntervalBlocks : Format::kIntervalBlocks / 2;
+  return 0;
+}
+
 // sums = x w^T of one unit for this warpgroup's 64 rows.
 template <class Format, int kBlockN, int kCluster, int kRegisters>
 __device__ __forceinline__ void sum_unit(const TileUnit& unit, TileMemory<TileShape<kBlockN, kCluster>> memory,
@@ -105,53 +122,87 @@ __device__ __forceinline__ void sum_unit(const TileUnit& unit, TileMemory<TileSh
   set_zero(sums);
   pin_all(sums);
   const uint32_t rows_at = warpgroup * 64 * kRowBytes;
+  std::conditional_t<Format::kPromotes, KeptSums<kRegisters>, NothingKept> kept;
+  kept.set_zero();
+  int32_t until_taken = first_interval<Format>(warpgroup);
   uint32_t previous = 0;
+  bool running = false;  // products of the block before
   for (int32_t k = unit.k_begin; k < unit.k_end; ++k) {
     barrier_wait(memory.full(place.stage), place.parity);
     const uint64_t a = k_major_descriptor(memory.x(place.stage) + rows_at);
     const uint64_t b = k_major_descriptor(memory.w(place.stage));
-    if constexpr (Format::kPromotes) {
-      add_block<Format, 128>(sums, a, b);
-      release_stage<kCluster>(memory.empty(place.stage));
-    } else {
-      start_block<Format>(sums, a, b);
-      wgmma_wait<1>();  // the previous block's products are done with their operands
-      if (k > unit.k_begin) release_stage<kCluster>(memory.empty(previous));
-      previous = place.stage;
-    }
+    start_block<Format>(sums, a, b);
+    wgmma_wait<1>();  // the previous block's products are done with their operands
+    if (running) release_stage<kCluster>(memory.empty(previous));
+    running = true;
+    previous = place.stage;
     place.template advance<Shape::kStages>();
+    if constexpr (Format::kPromotes) {
+      if (--until_taken > 0) continue;
+      until_taken = Format::kIntervalBlocks;
+      wgmma_wait<0>();
+      pin_all(sums);
+      release_stage<kCluster>(memory.empty(previous));
+      running = false;
+      kept.take(sums);
+      pin_all(sums);
+    }
   }
-  if constexpr (!Format::kPromotes) {
-    wgmma_wait<0>();
-    pin_all(sums);
-    release_stage<kCluster>(memory.empty(previous));
-  }
+  wgmma_wait<0>();
+  pin_all(sums);
+  if (running) release_stage<kCluster>(memory.empty(previous));
+  if constexpr (Format::kPromotes) kept.add_to(sums);
 }
 
-// What a thread needs to turn its sums into outputs: the scales of its two rows and, per column pair, scale and bias.
+// The factors of a tile's columns: loaded before its sums are computed, and read from shared memory when they are
+// finished, a chunk of columns at a time.
+template <class Format, int kBlockN>
+struct ColumnFactors {
+  static constexpr int kHeld = kBlockN / kWarpgroup;
+  float scale[kHeld];
+  float bias[kHeld];
+
+  __device__ __forceinline__ ColumnFactors(const OutputParams& output, int32_t column) {
+    COVE_UNROLL
+    for (int i = 0; i < kHeld; ++i) {
+      const int32_t n = column + i * kWarpgroup + static_cast<int32_t>(threadIdx.x % kWarpgroup);
+      const bool inside = n < output.weight_rows;
+      scale[i] = Format::kScaled && inside ? output.channel_scale[n] : 0.0F;
+      bias[i] = inside && output.bias != nullptr ? output.bias[n] : 0.0F;
+    }
+  }
+  // Columns chunk * kColumns and on: of each pair two scales, two biases. A barrier of the warpgroup must stand before
+  // (the last chunk's have been read) and behind.
+  template <int kColumns>
+  __device__ __forceinline__ void publish(int chunk, uint32_t to) const {
+    const uint32_t thread = threadIdx.x % kWarpgroup;
+    if (kColumns == 64 && static_cast<int>(thread / 64) != chunk % 2) return;
+    const uint32_t n = thread % kColumns;
+    const int held = chunk * kColumns / kWarpgroup;
+    const uint32_t at = to + n / 2 * 16 + n % 2 * 4;
+    store_shared(at, __float_as_uint(scale[held]));
+    store_shared(at + 8, __float_as_uint(bias[held]));
+  }
+};
+
+// What a thread needs to turn its sums into outputs: the scales of its two rows and where those of its columns are.
 template <class Format>
 struct Finish {
   const OutputParams* output;
   float row_scale[2];
-  int32_t first_column;  // of w's rows: the thread's pair in block 0
+  uint32_t factors;  // in shared memory, of the thread's pair of columns in block 0 of a chunk
 
-  // Registers 4 block + {0, 1} (row 0) and {2, 3} (row 1) as finished values.
-  template <int kRegisters>
+  // Registers 4 block + {0, 1} (row 0) and {2, 3} (row 1) as finished values, in chunks of so many blocks.
+  template <int kChunkBlocks, int kRegisters>
   __device__ __forceinline__ void block(const typename Format::Sum (&sums)[kRegisters], int block,
                                         float (&value)[4]) const {
     COVE_UNROLL
     for (int i = 0; i < 4; ++i) value[i] = static_cast<float>(sums[4 * block + i]);
-    const int32_t column = first_column + 8 * block;
-    if (column >= output->weight_rows) return;
-    if constexpr (Format::kScaled) {
-      const float2 scale = *reinterpret_cast<const float2*>(output->channel_scale + column);
-      COVE_UNROLL
-      for (int i = 0; i < 4; ++i) value[i] *= row_scale[i / 2] * (i % 2 == 0 ? scale.x : scale.y);
-    }
-    if (output->bias != nullptr) {
-      const float2 bias = *reinterpret_cast<const float2*>(output->bias + column);
-      COVE_UNROLL
-      for (int i = 0; i < 4; ++i) value[i] += i % 2 == 0 ? bias.x : bias.y;
+    const uint4 factor = load_shared_16(factors + block % kChunkBlocks * 4 * 16);
+    COVE_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (Format::kScaled) value[i] *= row_scale[i / 2] * __uint_as_float(i % 2 == 0 ? factor.x : factor.y);
+      value[i] += __uint_as_float(i % 2 == 0 ? factor.z : factor.w);
     }
   }
 };
@@ -167,18 +218,19 @@ __device__ __forceinline__ void output_block(const Finish<Format>& finish,
   if constexpr (kSwiGlu) {
     float gate[4];
     float up[4];
-    finish.block(sums, 2 * out_block, gate);
-    finish.block(sums, 2 * out_block + 1, up);
+    finish.template block<16>(sums, 2 * out_block, gate);
+    finish.template block<16>(sums, 2 * out_block + 1, up);
     COVE_UNROLL
     for (int i = 0; i < 4; ++i) value[i] = silu(gate[i]) * up[i];
   } else {
-    finish.block(sums, out_block, value);
+    finish.template block<8>(sums, out_block, value);
   }
 }
 
 // 64 rows x 64 columns at a time through shared memory and the copy engine, which leaves out what lies outside.
 template <class Format, bool kSwiGlu, class Memory, int kRegisters>
-__device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finish<Format>& finish, Memory memory,
+__device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finish<Format>& finish,
+                                           const ColumnFactors<Format, 2 * kRegisters>& factors, Memory memory,
                                            uint32_t warpgroup, int32_t row, int32_t column,
                                            const typename Format::Sum (&sums)[kRegisters]) {
   constexpr int kChunks = kRegisters / 32 / (kSwiGlu ? 2 : 1);
@@ -188,6 +240,7 @@ __device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finis
   for (int chunk = 0; chunk < kChunks; ++chunk) {
     const uint32_t buffer = memory.out(warpgroup, chunk % 2);
     if (thread == 0) wait_stores_read<kChunks == 1 ? 0 : 1>();  // the store that used this buffer has read it
+    factors.template publish<kSwiGlu ? 128 : 64>(chunk, memory.factors(warpgroup));
     sync_named(2 + warpgroup, kWarpgroup);
     COVE_UNROLL
     for (int pair = 0; pair < 4; ++pair) {
@@ -210,16 +263,23 @@ __device__ __forceinline__ void store_bf16(const TensorMap& out_map, const Finis
   }
 }
 
-template <class Format, int kRegisters>
-__device__ __forceinline__ void store_f32(const Finish<Format>& finish, int32_t row, int32_t column,
+template <class Format, class Memory, int kRegisters>
+__device__ __forceinline__ void store_f32(const Finish<Format>& finish,
+                                          const ColumnFactors<Format, 2 * kRegisters>& factors, Memory memory,
+                                          uint32_t warpgroup, int32_t row, int32_t column,
                                           const typename Format::Sum (&sums)[kRegisters]) {
   const OutputParams& output = *finish.output;
   const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
   const bool pairs = output.width % 2 == 0;
   COVE_UNROLL
   for (int block = 0; block < kRegisters / 4; ++block) {
+    if (block % 16 == 0) {
+      sync_named(2 + warpgroup, kWarpgroup);  // the factors before have been read
+      factors.template publish<128>(block / 16, memory.factors(warpgroup));
+      sync_named(2 + warpgroup, kWarpgroup);
+    }
     float value[4];
-    finish.block(sums, block, value);
+    finish.template block<16>(sums, block, value);
     const int32_t n = column + block * 8 + place.column;
     COVE_UNROLL
     for (int half = 0; half < 2; ++half) {
@@ -249,6 +309,17 @@ __device__ __forceinline__ void consume_tiles(const TensorMap& out_map, const Ti
   typename Format::Sum sums[kBlockN / 2];
   for (int32_t u = static_cast<int32_t>(blockIdx.x) / kCluster; u < schedule.units(); u += clusters) {
     const TileUnit unit = tile_unit(schedule, u);
+    const int32_t row = (unit.m * kCluster + rank) * kTileRows + static_cast<int32_t>(warpgroup) * 64;
+    const int32_t column = unit.n * kBlockN;
+    const ColumnFactors<Format, kBlockN> factors(output, column);
+    Finish<Format> finish{&output, {0.0F, 0.0F}, memory.factors(warpgroup) + place.column / 2 * 16};
+    if constexpr (Format::kScaled) {
+      COVE_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const int32_t r = row + place.row + 8 * half;
+        if (r < output.rows) finish.row_scale[half] = output.row_scale[r];
+      }
+    }
     sum_unit<Format, kBlockN, kCluster>(unit, memory, warpgroup, ring, sums);
     if (unit.split_tile >= 0) {
       const int32_t tile = unit.split_tile * kCluster + rank;
@@ -261,22 +332,12 @@ __device__ __forceinline__ void consume_tiles(const TensorMap& out_map, const Ti
                               .parts = schedule.split};
       if (!add_partial_sums(parts, sums)) continue;
     }
-    const int32_t row = (unit.m * kCluster + rank) * kTileRows + static_cast<int32_t>(warpgroup) * 64;
-    const int32_t column = unit.n * kBlockN;
-    Finish<Format> finish{&output, {0.0F, 0.0F}, column + place.column};
-    if constexpr (Format::kScaled) {
-      COVE_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        const int32_t r = row + place.row + 8 * half;
-        if (r < output.rows) finish.row_scale[half] = output.row_scale[r];
-      }
-    }
     if (output.out_f32 != nullptr) {
-      store_f32(finish, row, column, sums);
+      store_f32(finish, factors, memory, warpgroup, row, column, sums);
     } else if (output.swiglu != 0) {
-      store_bf16<Format, true>(out_map, finish, memory, warpgroup, row, column / 2, sums);
+      store_bf16<Format, true>(out_map, finish, factors, memory, warpgroup, row, column / 2, sums);
     } else {
-      store_bf16<Format, false>(out_map, finish, memory, warpgroup, row, column, sums);
+      store_bf16<Format, false>(out_map, finish, factors, memory, warpgroup, row, column, sums);
     }
   }
   if (threadIdx.x % kWarpgroup == 0) wait_stores();
@@ -288,7 +349,7 @@ __global__ __launch_bounds__(kBlockThreads, 1) void gemm_tiles_kernel(const __gr
                                                                       const __grid_constant__ TensorMap out_map,
                                                                       const __grid_constant__ TileParams params) {
   using Shape = TileShape<kBlockN, kCluster>;
-  const TileMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
+  const TileMemory<Shape> memory{aligned_shared()};
   if (threadIdx.x == 0) {
     for (uint32_t stage = 0; stage < Shape::kStages; ++stage) {
       barrier_init(memory.full(stage), 1);

@@ -2,6 +2,8 @@
 
 #include "backends/cuda/hopper/prefill_attention.cuh"
 
+#include <algorithm>
+
 #include "backends/cuda/hopper/launch_early.cuh"
 #include "backends/cuda/hopper/tensor_map.cuh"
 
@@ -12,16 +14,21 @@ constexpr float kLog2E = 1.44269504F;
 
 template <int kHeadDim>
 const char* launch_head_dim(const PrefillArgs& args, cudaStream_t stream) {
-  ArrayDesc cache{.data = args.keys,
-                  .rows = args.pages * args.kv_heads * args.page_tokens,
+  ArrayDesc cache{.rows = args.pages * args.kv_heads * args.page_tokens,
                   .columns = kHeadDim,
                   .pitch = kHeadDim * 2,
                   .box_rows = args.page_tokens};
-  CUtensorMap k_map{};
-  CUtensorMap v_map{};
-  if (const char* error = encode_map(cache, k_map)) return error;
-  cache.data = args.values;
-  if (const char* error = encode_map(cache, v_map)) return error;
+  PlanesDesc runs{.rows = args.kv_heads * args.page_tokens,
+                  .columns = kHeadDim,
+                  .planes = args.pages,
+                  .box_rows = args.page_tokens,
+                  .box_planes = kKeyRows / args.page_tokens};
+  CUtensorMap maps[4] = {};
+  for (int i = 0; i < 2; ++i) {
+    cache.data = runs.data = i == 0 ? args.keys : args.values;
+    if (const char* error = encode_map(cache, maps[2 * i])) return error;
+    if (const char* error = encode_map(runs, maps[2 * i + 1])) return error;
+  }
   const AttentionParams params{.q = static_cast<const uint8_t*>(args.q),
                                .q_pitch = args.q_pitch,
                                .sequences = args.sequences,
@@ -32,11 +39,12 @@ const char* launch_head_dim(const PrefillArgs& args, cudaStream_t stream) {
                                .pages = static_cast<int32_t>(args.pages),
                                .page_tokens = static_cast<int32_t>(args.page_tokens),
                                .heads = static_cast<int32_t>(args.heads),
-                               .kv_heads = static_cast<int32_t>(args.kv_heads)};
-  const EarlyLaunch shape{.blocks = static_cast<unsigned>(args.tile_count * args.kv_heads),
+                               .kv_heads = static_cast<int32_t>(args.kv_heads),
+                               .units = static_cast<int32_t>(args.tile_count * args.kv_heads)};
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(std::min<int64_t>(params.units, args.multiprocessors)),
                           .threads = kAttentionThreads,
                           .shared_bytes = AttentionShared<kHeadDim>::kSharedBytes};
-  return launch_early(prefill_attention_kernel<kHeadDim>, shape, stream, k_map, v_map, params);
+  return launch_early(prefill_attention_kernel<kHeadDim>, shape, stream, maps[0], maps[1], maps[2], maps[3], params);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ using TensorMap = CUtensorMap;
 
 // Where the block's dynamic shared memory begins.
 __device__ __forceinline__ uint32_t dynamic_shared() {
-  extern __shared__ uint8_t cove_dynamic_shared[];
+  extern __shared__ __align__(128) uint8_t cove_dynamic_shared[];
   return static_cast<uint32_t>(__cvta_generic_to_shared(cove_dynamic_shared));
 }
 __device__ __forceinline__ uint32_t load_shared(uint32_t address) {
@@ -153,6 +153,14 @@ __device__ __forceinline__ void load_2d(uint32_t to, const TensorMap* map, int32
       "l"(map), "r"(x), "r"(y), "r"(barrier), "l"(keep)
       : "memory");
 }
+__device__ __forceinline__ void load_3d(uint32_t to, const TensorMap* map, int32_t x, int32_t y, int32_t z,
+                                        uint32_t barrier, uint64_t keep) {
+  asm volatile(
+      "cp.async.bulk.tensor.3d.shared::cluster.global.mbarrier::complete_tx::bytes.L2::cache_hint"
+      " [%0], [%1, {%2, %3, %4}], [%5], %6;" ::"r"(to),
+      "l"(map), "r"(x), "r"(y), "r"(z), "r"(barrier), "l"(keep)
+      : "memory");
+}
 // To the same place in every block of the cluster whose bit is set, announced at the same barrier of each.
 __device__ __forceinline__ void load_2d_multicast(uint32_t to, const TensorMap* map, int32_t x, int32_t y,
                                                   uint32_t barrier, uint16_t blocks, uint64_t keep) {
@@ -191,6 +199,10 @@ __device__ __forceinline__ void fence_async_shared() { asm volatile("fence.proxy
 
 __device__ __forceinline__ void sync_named(uint32_t barrier, uint32_t threads) {
   asm volatile("bar.sync %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
+}
+// Counts as one of those threads, and goes on.
+__device__ __forceinline__ void arrive_named(uint32_t barrier, uint32_t threads) {
+  asm volatile("bar.arrive %0, %1;" ::"r"(barrier), "r"(threads) : "memory");
 }
 __device__ __forceinline__ uint32_t cluster_rank() {
   uint32_t rank = 0;

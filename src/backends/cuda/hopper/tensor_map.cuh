@@ -49,4 +49,31 @@ inline const char* encode_map(const ArrayDesc& array, CUtensorMap& map) {
   return result == CUDA_SUCCESS ? nullptr : "cuTensorMapEncodeTiled refused an array's shape or alignment";
 }
 
+// Arrays of bf16 [planes][rows][columns] without gaps, read in boxes of box_planes x box_rows rows of 64 columns, with
+// 128-byte swizzle.
+struct PlanesDesc {
+  const void* data = nullptr;  // 16-byte aligned
+  int64_t rows = 0;
+  int64_t columns = 0;  // a multiple of 8
+  int64_t planes = 0;
+  int64_t box_rows = 0;
+  int64_t box_planes = 0;
+};
+
+// Null, or the error's text.
+inline const char* encode_map(const PlanesDesc& array, CUtensorMap& map) {
+  const EncodeTiled encode = encode_tiled();
+  if (encode == nullptr) return "the driver has no cuTensorMapEncodeTiled; CUDA 12 or newer is needed";
+  const auto pitch = static_cast<cuuint64_t>(array.columns * 2);
+  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(array.columns), static_cast<cuuint64_t>(array.rows),
+                               static_cast<cuuint64_t>(array.planes)};
+  const cuuint64_t strides[2] = {pitch, pitch * sizes[1]};
+  const cuuint32_t box[3] = {64, static_cast<cuuint32_t>(array.box_rows), static_cast<cuuint32_t>(array.box_planes)};
+  const cuuint32_t steps[3] = {1, 1, 1};
+  const CUresult result = encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 3, const_cast<void*>(array.data), sizes,
+                                 strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
+                                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? nullptr : "cuTensorMapEncodeTiled refused an array's shape or alignment";
+}
+
 }  // namespace cove::cuda::hopper

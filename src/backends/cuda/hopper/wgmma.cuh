@@ -84,6 +84,7 @@ COVE_WGMMA(wgmma_fp8, float, COVE_FLOAT, 8, "m64n16k32.f32.e4m3.e4m3", 8, 9, 10,
 COVE_WGMMA(wgmma_fp8, float, COVE_FLOAT, 16, "m64n32k32.f32.e4m3.e4m3", 16, 17, 18, ", 1, 1")
 COVE_WGMMA(wgmma_fp8, float, COVE_FLOAT, 32, "m64n64k32.f32.e4m3.e4m3", 32, 33, 34, ", 1, 1")
 COVE_WGMMA(wgmma_fp8, float, COVE_FLOAT, 64, "m64n128k32.f32.e4m3.e4m3", 64, 65, 66, ", 1, 1")
+COVE_WGMMA(wgmma_fp8, float, COVE_FLOAT, 128, "m64n256k32.f32.e4m3.e4m3", 128, 129, 130, ", 1, 1")
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 8, "m64n16k32.s32.s8.s8", 8, 9, 10, "")
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 16, "m64n32k32.s32.s8.s8", 16, 17, 18, "")
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 32, "m64n64k32.s32.s8.s8", 32, 33, 34, "")

@@ -252,6 +252,37 @@ TEST(HopperEmulated, single_blocks_multiply_ragged_matrices) {
   check_tiles<Int8, 128, 1>({.rows = 129, .outputs = 136, .in = 264, .bias = true}, {.clusters = 2}, 9);
 }
 
+TEST(HopperEmulated, sums_of_e4m3_leave_the_tensor_cores_in_intervals) {
+  COVE_SKIP_COROUTINES();
+  // 12 and 9 blocks of K: both warpgroups take their sums out several times.
+  check_tiles<E4m3, 256, 1>({.rows = 70, .outputs = 144, .in = 1500, .out_f32 = true, .bias = true}, {.clusters = 1},
+                            51);
+  check_tiles<E4m3, 128, 1>({.rows = 128, .outputs = 256, .in = 1096, .out_f32 = true},
+                            {.clusters = 2, .full_tiles = 1, .parts = 2}, 52);
+}
+
+TEST(KeptSums, nothing_is_lost_beside_f32) {
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal(0.3F);
+  KeptSums<8> kept;
+  kept.set_zero();
+  float sums[8] = {};
+  double wanted[8] = {};
+  for (int interval = 0; interval < 40; ++interval) {
+    for (int i = 0; i < 8; ++i) {
+      const float more = normal(random) * (i < 4 ? 1.0F : 1e-20F);
+      sums[i] += more;
+      wanted[i] += static_cast<double>(more);
+    }
+    kept.take(sums);
+    for (int i = 0; i < 8; ++i) {
+      EXPECT_LE(std::abs(static_cast<double>(sums[i])), std::abs(wanted[i]) / 120) << "what stays in the sums is small";
+    }
+  }
+  kept.add_to(sums);
+  for (int i = 0; i < 8; ++i) EXPECT_NEAR(static_cast<double>(sums[i]) / wanted[i], 1.0, 1e-5);
+}
+
 // cluster_parts > 1: a cluster for each tile, of so many workers; otherwise `workers` stretches.
 struct Stretches {
   int32_t workers = 1;
@@ -325,6 +356,7 @@ struct Heads {
   int32_t heads = 0;
   int32_t kv_heads = 0;
   int32_t page_tokens = 16;
+  bool shuffled = true;  // pages
 };
 
 // A step over a shuffled paged cache that is NaN wherever no sequence has a position.
@@ -340,7 +372,7 @@ class AttentionStep {
     }
     pages_ = pages + 2;
     for (int32_t i = 0; i < pages_; ++i) table_.push_back(i);
-    std::shuffle(table_.begin(), table_.end(), random_);
+    if (heads.shuffled) std::shuffle(table_.begin(), table_.end(), random_);
     const auto cache = static_cast<size_t>(pages_ * heads.kv_heads * heads.page_tokens * kHeadDim);
     keys_.assign(cache, kNanBf16);
     values_.assign(cache, kNanBf16);
@@ -380,12 +412,15 @@ class AttentionStep {
                                  .pages = pages_,
                                  .page_tokens = heads_.page_tokens,
                                  .heads = heads_.heads,
-                                 .kv_heads = heads_.kv_heads};
+                                 .kv_heads = heads_.kv_heads,
+                                 .units = static_cast<int32_t>(tiles.size()) * heads_.kv_heads};
     const TensorMap k_map = map(keys_);
     const TensorMap v_map = map(values_);
-    emulated::Machine::get().run(static_cast<uint32_t>(tiles.size()) * static_cast<uint32_t>(heads_.kv_heads), 1,
-                                 kAttentionThreads, AttentionShared<kHeadDim>::kSharedBytes,
-                                 [&] { prefill_attention_kernel<kHeadDim>(k_map, v_map, params); });
+    const TensorMap k_runs = runs(keys_);
+    const TensorMap v_runs = runs(values_);
+    const uint32_t blocks = std::min(static_cast<uint32_t>(params.units), 3U);
+    emulated::Machine::get().run(blocks, 1, kAttentionThreads, AttentionShared<kHeadDim>::kSharedBytes,
+                                 [&] { prefill_attention_kernel<kHeadDim>(k_map, k_runs, v_map, v_runs, params); });
   }
 
   void check() const {
@@ -426,6 +461,18 @@ class AttentionStep {
             kHeadDim * 2,
             2,
             heads_.page_tokens};
+  }
+  TensorMap runs(std::vector<uint16_t>& cache) const {
+    const int64_t rows = int64_t{heads_.kv_heads} * heads_.page_tokens;
+    return {.data = reinterpret_cast<std::byte*>(cache.data()),
+            .rows = rows,
+            .columns = kHeadDim,
+            .pitch = kHeadDim * 2,
+            .element_bytes = 2,
+            .box_rows = heads_.page_tokens,
+            .planes = pages_,
+            .plane_pitch = rows * kHeadDim * 2,
+            .box_planes = kKeyRows / heads_.page_tokens};
   }
   std::vector<double> reference(const SequenceSlice& s, int32_t token, int32_t head) const {
     const int32_t keys = s.kv_length - s.token_count + token + 1;
@@ -471,6 +518,12 @@ TEST(HopperEmulated, attention_of_chunks_over_shuffled_pages) {
   check_attention<64>({.heads = 14, .kv_heads = 2, .page_tokens = 32}, {{20, 20}, {9, 300}}, 23);
   check_attention<64>({.heads = 1, .kv_heads = 1, .page_tokens = 8}, {{130, 131}}, 24);
   check_attention<128>({.heads = 5, .kv_heads = 1, .page_tokens = 128}, {{26, 400}}, 25);
+}
+
+TEST(HopperEmulated, attention_over_pages_that_follow_each_other) {
+  COVE_SKIP_COROUTINES();
+  check_attention<128>({.heads = 7, .kv_heads = 1, .shuffled = false}, {{18, 18}, {19, 147}, {3, 260}}, 71);
+  check_attention<64>({.heads = 4, .kv_heads = 2, .page_tokens = 64, .shuffled = false}, {{40, 129}, {2, 128}}, 72);
 }
 
 }  // namespace

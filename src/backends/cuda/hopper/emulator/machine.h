@@ -35,6 +35,9 @@ struct TensorMap {
   int64_t pitch = 0;  // bytes
   int64_t element_bytes = 2;
   int64_t box_rows = 0;
+  int64_t planes = 1;  // of `rows` each, at this pitch
+  int64_t plane_pitch = 0;
+  int64_t box_planes = 1;
 };
 
 namespace emulated {
@@ -48,7 +51,7 @@ struct Place3 {
   Index grid{};
 };
 
-constexpr uint32_t kSharedBase = 1040;  // where dynamic shared memory begins: not where the kernels want it
+constexpr uint32_t kSharedBase = 1152;  // where dynamic shared memory begins: not where the kernels want it
 constexpr size_t kStackBytes = size_t{192} << 10;
 constexpr uint32_t kLanes = 32;
 constexpr uint32_t kWarpgroupLanes = 128;
@@ -79,6 +82,7 @@ struct Copy {
   const TensorMap* map = nullptr;
   int32_t x = 0;
   int32_t y = 0;
+  int32_t z = 0;
   uint32_t barrier = 0;
   uint32_t blocks = 0;  // bit per block of the cluster
 };
@@ -147,12 +151,15 @@ class Machine {
     }
     moved_ = true;
   }
+  static void arrive(Meeting& meeting, uint32_t count) {
+    COVE_CHECK_MSG(meeting.arrived < count, "more threads at a barrier than it counts");
+    if (++meeting.arrived < count) return;
+    meeting.arrived = 0;
+    ++meeting.generation;
+  }
   void meet(Meeting& meeting, uint32_t count) {
     const uint64_t generation = meeting.generation;
-    if (++meeting.arrived == count) {
-      meeting.arrived = 0;
-      ++meeting.generation;
-    }
+    arrive(meeting, count);
     wait_until([&] { return meeting.generation != generation; });
   }
   void meet_warp() { meet(block().warps[running_->place.thread.x / kLanes], kLanes); }
@@ -256,7 +263,7 @@ class Machine {
       if ((copy.blocks >> rank & 1U) == 0) continue;
       write_box(copy, rank);
       Barrier& b = barrier(rank, copy.barrier);
-      b.bytes -= copy.map->box_rows * kRowBytes;
+      b.bytes -= copy.map->box_planes * copy.map->box_rows * kRowBytes;
       finish_phase(b);
     }
   }
@@ -264,13 +271,14 @@ class Machine {
     const TensorMap& map = *copy.map;
     COVE_CHECK_MSG(copy.to % kAtomBytes == 0, "a box that does not begin at a multiple of 1024 bytes");
     const auto width = static_cast<uint32_t>(map.element_bytes);
-    for (int64_t r = 0; r < map.box_rows; ++r) {
-      const int64_t row = copy.y + r;
+    for (int64_t r = 0; r < map.box_planes * map.box_rows; ++r) {
+      const int64_t plane = copy.z + r / map.box_rows;
+      const int64_t row = copy.y + r % map.box_rows;
       for (uint32_t byte = 0; byte < kRowBytes; byte += width) {
         const int64_t column = copy.x + byte / width;
         std::byte* to = shared(rank, copy.to + swizzled(static_cast<uint32_t>(r), byte), width);
-        if (row >= 0 && row < map.rows && column >= 0 && column < map.columns) {
-          std::memcpy(to, map.data + row * map.pitch + column * width, width);
+        if (plane < map.planes && row >= 0 && row < map.rows && column >= 0 && column < map.columns) {
+          std::memcpy(to, map.data + plane * map.plane_pitch + row * map.pitch + column * width, width);
         } else {
           std::memset(to, 0, width);
         }

@@ -43,6 +43,25 @@ inline uint32_t atomicAdd(uint32_t* at, uint32_t value) {
 }
 inline void __stcg(int4* at, int4 value) { *at = value; }
 inline int4 __ldcg(const int4* at) { return *at; }
+inline uint32_t __float_as_uint(float value) {
+  uint32_t bits = 0;
+  std::memcpy(&bits, &value, 4);
+  return bits;
+}
+inline float __uint_as_float(uint32_t bits) {
+  float value = 0.0F;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+// Bytes of a (0-3) and b (4-7), chosen by the digits of `digits`, lowest first.
+inline uint32_t __byte_perm(uint32_t a, uint32_t b, uint32_t digits) {
+  const uint64_t both = static_cast<uint64_t>(b) << 32U | a;
+  uint32_t chosen = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    chosen |= static_cast<uint32_t>(both >> ((digits >> (4 * i) & 7U) * 8) & 0xFFU) << (8 * i);
+  }
+  return chosen;
+}
 inline int32_t __float_as_int(float value) {
   int32_t bits = 0;
   std::memcpy(&bits, &value, 4);
@@ -63,6 +82,15 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
       machine().lane((self.place.thread.x % emulated::kLanes) ^ static_cast<unsigned>(mask)).shown[0];
   machine().meet_warp();
   return __int_as_float(static_cast<int32_t>(other));
+}
+
+inline int __all_sync(unsigned, bool predicate) {
+  machine().self().shown[0] = predicate ? 1U : 0U;
+  machine().meet_warp();
+  int all = 1;
+  for (uint32_t lane = 0; lane < emulated::kLanes; ++lane) all &= static_cast<int>(machine().lane(lane).shown[0]);
+  machine().meet_warp();
+  return all;
 }
 
 // --- ptx.cuh ---
@@ -123,11 +151,14 @@ constexpr uint64_t kKeepShort = 0;
 constexpr uint64_t kKeepLong = 0;
 inline void prefetch_map(const TensorMap*) {}
 inline void load_2d(uint32_t to, const TensorMap* map, int32_t x, int32_t y, uint32_t barrier, uint64_t) {
-  machine().copy_later({to, map, x, y, barrier, 1U << machine().self().block});
+  machine().copy_later({to, map, x, y, 0, barrier, 1U << machine().self().block});
+}
+inline void load_3d(uint32_t to, const TensorMap* map, int32_t x, int32_t y, int32_t z, uint32_t barrier, uint64_t) {
+  machine().copy_later({to, map, x, y, z, barrier, 1U << machine().self().block});
 }
 inline void load_2d_multicast(uint32_t to, const TensorMap* map, int32_t x, int32_t y, uint32_t barrier,
                               uint16_t blocks, uint64_t) {
-  machine().copy_later({to, map, x, y, barrier, blocks});
+  machine().copy_later({to, map, x, y, 0, barrier, blocks});
 }
 inline void store_2d(const TensorMap* map, int32_t x, int32_t y, uint32_t from) {
   machine().self().stores.push_back({map, x, y, from});
@@ -144,6 +175,9 @@ inline void wait_stores() { emulated::finish_stores(0); }
 inline void fence_async_shared() {}
 inline void sync_named(uint32_t barrier, uint32_t threads) {
   machine().meet(machine().block().named.at(barrier), threads);
+}
+inline void arrive_named(uint32_t barrier, uint32_t threads) {
+  emulated::Machine::arrive(machine().block().named.at(barrier), threads);
 }
 inline uint32_t cluster_rank() { return machine().self().block; }
 inline void sync_cluster() { machine().meet_cluster(); }

@@ -20,6 +20,8 @@ namespace cove::cuda::hopper {
 // of 1024: eight rows, after which the swizzle repeats.
 constexpr uint32_t kRowBytes = 128;
 constexpr uint32_t kAtomBytes = 8 * kRowBytes;
+// Dynamic shared memory begins at a multiple of 128: so much more is asked for than tiles take.
+constexpr uint32_t kAlignBytes = kAtomBytes - 128;
 
 // Where byte `byte` of row `row` of such a tile lies: the 16-byte column is changed by the row's number modulo 8, so
 // that eight rows' equal columns fall on different banks.
