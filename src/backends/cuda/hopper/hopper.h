@@ -40,6 +40,18 @@ bool gemm_supported(const GemmArgs& args);
 size_t gemm_workspace_bytes();
 const char* launch_gemm(const GemmArgs& args, void* stream);
 
+// The same for weights of 4 or 8 bits in panels (plan/weight_layout.h: kQ4, kQ8), each times its group's scale.
+struct PanelGemmArgs {
+  GemmArgs product{};  // weight: the panels; format, weight_pitch and the scales are not used; any number of tokens
+  int bits = 4;        // 4 or 8
+  int64_t group = 32;  // inputs of a scale: 32, or 128 of 4 bits
+  int64_t padded = 0;  // inputs with the panels' padding, a multiple of 128
+  const uint16_t* group_scale = nullptr;  // f16, as panels have them; 16-byte aligned
+  bool operator==(const PanelGemmArgs&) const = default;
+};
+bool panel_gemm_supported(const PanelGemmArgs& args);
+const char* launch_panel_gemm(const PanelGemmArgs& args, void* stream);
+
 // x bf16 -> e4m3 or int8 with one scale per token: amax / 448 or amax / 127. A row of zeros gets zeros, a row with NaN
 // or infinity a NaN scale.
 struct QuantizeArgs {

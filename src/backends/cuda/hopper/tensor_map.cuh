@@ -76,4 +76,37 @@ inline const char* encode_map(const PlanesDesc& array, CUtensorMap& map) {
   return result == CUDA_SUCCESS ? nullptr : "cuTensorMapEncodeTiled refused an array's shape or alignment";
 }
 
+// An array of 32-bit words [planes][rows][columns], read in boxes; rows of 128 bytes with 128-byte swizzle, others as
+// they are.
+struct WordsDesc {
+  const void* data = nullptr;  // 16-byte aligned
+  int64_t columns = 0;
+  int64_t rows = 0;
+  int64_t planes = 1;
+  int64_t pitch = 0;        // bytes from row to row, a multiple of 16
+  int64_t plane_pitch = 0;  // likewise, of planes
+  int64_t box_columns = 0;
+  int64_t box_rows = 0;
+  int64_t box_planes = 0;  // 0: an array of two dimensions
+};
+
+// Null, or the error's text.
+inline const char* encode_map(const WordsDesc& array, CUtensorMap& map) {
+  const EncodeTiled encode = encode_tiled();
+  if (encode == nullptr) return "the driver has no cuTensorMapEncodeTiled; CUDA 12 or newer is needed";
+  const cuuint64_t sizes[3] = {static_cast<cuuint64_t>(array.columns), static_cast<cuuint64_t>(array.rows),
+                               static_cast<cuuint64_t>(array.planes)};
+  const cuuint64_t strides[2] = {static_cast<cuuint64_t>(array.pitch), static_cast<cuuint64_t>(array.plane_pitch)};
+  const cuuint32_t box[3] = {static_cast<cuuint32_t>(array.box_columns), static_cast<cuuint32_t>(array.box_rows),
+                             static_cast<cuuint32_t>(array.box_planes)};
+  const cuuint32_t steps[3] = {1, 1, 1};
+  const auto swizzle = array.box_columns * 4 == 128 && array.box_planes > 0 ? CU_TENSOR_MAP_SWIZZLE_128B
+                                                                            : CU_TENSOR_MAP_SWIZZLE_NONE;
+  const CUresult result =
+      encode(&map, CU_TENSOR_MAP_DATA_TYPE_UINT32, array.box_planes > 0 ? 3 : 2, const_cast<void*>(array.data), sizes,
+             strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  return result == CUDA_SUCCESS ? nullptr : "cuTensorMapEncodeTiled refused an array's shape or alignment";
+}
+
 }  // namespace cove::cuda::hopper

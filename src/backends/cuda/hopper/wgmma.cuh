@@ -64,11 +64,12 @@ __device__ __forceinline__ void wgmma_pin(int32_t& reg) { asm volatile("" : "+r"
                  : COVE_OPERANDS_##REGS(CONSTRAINT, 0)                                               \
                  : "l"(a), "l"(b), "r"(accumulate));                                                 \
   }
-// The same with A in registers (16 bf16 a row: four pairs a thread) and B read N-major.
-#define COVE_WGMMA_A_REGISTERS(NAME, REGS, SHAPE, A0, A1, A2, A3, B, P)                                              \
+// The same with A in registers (16 bf16 a row: four pairs a thread); B_N: 1 for B read N-major.
+#define COVE_WGMMA_A_REGISTERS(NAME, REGS, SHAPE, A0, A1, A2, A3, B, P, B_N)                                         \
   __device__ __forceinline__ void NAME(float(&d)[REGS], const uint32_t(&a)[4], uint64_t b, int32_t accumulate) {     \
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\nwgmma.mma_async.sync.aligned." SHAPE                 \
-                 " {" COVE_REGISTERS_##REGS "}, {%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B ", p, 1, 1, 1;\n}\n" \
+                 " {" COVE_REGISTERS_##REGS "}, {%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B ", p, 1, 1, " B_N \
+                 ";\n}\n"                                                                                            \
                  : COVE_OPERANDS_##REGS(COVE_FLOAT, 0)                                                               \
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));                             \
   }
@@ -90,8 +91,12 @@ COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 16, "m64n32k32.s32.s8.s8", 16, 17, 18,
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 32, "m64n64k32.s32.s8.s8", 32, 33, 34, "")
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 64, "m64n128k32.s32.s8.s8", 64, 65, 66, "")
 COVE_WGMMA(wgmma_int8, int32_t, COVE_INT, 128, "m64n256k32.s32.s8.s8", 128, 129, 130, "")
-COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_registers, 32, "m64n64k16.f32.bf16.bf16", 32, 33, 34, 35, 36, 37)
-COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_registers, 64, "m64n128k16.f32.bf16.bf16", 64, 65, 66, 67, 68, 69)
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_registers, 32, "m64n64k16.f32.bf16.bf16", 32, 33, 34, 35, 36, 37, "1")
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_registers, 64, "m64n128k16.f32.bf16.bf16", 64, 65, 66, 67, 68, 69, "1")
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_k_major, 8, "m64n16k16.f32.bf16.bf16", 8, 9, 10, 11, 12, 13, "0")
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_k_major, 16, "m64n32k16.f32.bf16.bf16", 16, 17, 18, 19, 20, 21, "0")
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_k_major, 32, "m64n64k16.f32.bf16.bf16", 32, 33, 34, 35, 36, 37, "0")
+COVE_WGMMA_A_REGISTERS(wgmma_bf16_a_k_major, 64, "m64n128k16.f32.bf16.bf16", 64, 65, 66, 67, 68, 69, "0")
 
 #undef COVE_FLOAT
 #undef COVE_INT

@@ -35,7 +35,9 @@ struct TensorMap {
   int64_t pitch = 0;  // bytes
   int64_t element_bytes = 2;
   int64_t box_rows = 0;
-  int64_t planes = 1;  // of `rows` each, at this pitch
+  int64_t box_bytes = kRowBytes;  // of a box's row
+  bool swizzles = true;           // rows of 128 bytes
+  int64_t planes = 1;             // of `rows` each, at this pitch
   int64_t plane_pitch = 0;
   int64_t box_planes = 1;
 };
@@ -67,7 +69,10 @@ struct Meeting {  // of threads that wait for each other
   uint64_t generation = 0;
 };
 
-enum class Product : uint8_t { kBf16, kE4m3, kInt8, kBf16Registers };
+enum class Product : uint8_t { kBf16, kE4m3, kInt8, kBf16Registers, kBf16RegistersK };
+constexpr bool a_in_registers(Product product) {
+  return product == Product::kBf16Registers || product == Product::kBf16RegistersK;
+}
 struct Wgmma {
   Product product = Product::kBf16;
   void* d = nullptr;
@@ -263,20 +268,23 @@ class Machine {
       if ((copy.blocks >> rank & 1U) == 0) continue;
       write_box(copy, rank);
       Barrier& b = barrier(rank, copy.barrier);
-      b.bytes -= copy.map->box_planes * copy.map->box_rows * kRowBytes;
+      b.bytes -= copy.map->box_planes * copy.map->box_rows * copy.map->box_bytes;
       finish_phase(b);
     }
   }
   void write_box(const Copy& copy, uint32_t rank) {
     const TensorMap& map = *copy.map;
-    COVE_CHECK_MSG(copy.to % kAtomBytes == 0, "a box that does not begin at a multiple of 1024 bytes");
+    COVE_CHECK_MSG(copy.to % (map.swizzles ? kAtomBytes : 128) == 0,
+                   "a box that does not begin at a multiple of 1024 bytes, or 128 without swizzle");
     const auto width = static_cast<uint32_t>(map.element_bytes);
     for (int64_t r = 0; r < map.box_planes * map.box_rows; ++r) {
       const int64_t plane = copy.z + r / map.box_rows;
       const int64_t row = copy.y + r % map.box_rows;
-      for (uint32_t byte = 0; byte < kRowBytes; byte += width) {
+      for (uint32_t byte = 0; byte < map.box_bytes; byte += width) {
         const int64_t column = copy.x + byte / width;
-        std::byte* to = shared(rank, copy.to + swizzled(static_cast<uint32_t>(r), byte), width);
+        const auto in_box = static_cast<uint32_t>(r);
+        const uint32_t at = map.swizzles ? swizzled(in_box, byte) : in_box * static_cast<uint32_t>(map.box_bytes) + byte;
+        std::byte* to = shared(rank, copy.to + at, width);
         if (plane < map.planes && row >= 0 && row < map.rows && column >= 0 && column < map.columns) {
           std::memcpy(to, map.data + plane * map.plane_pitch + row * map.pitch + column * width, width);
         } else {
@@ -366,7 +374,7 @@ inline float a_register_value(const std::array<const uint32_t*, kLanes>& of_lane
 class Computation {
  public:
   Computation(const Wgmma& w, const std::array<const uint32_t*, kLanes>& a_of_lanes)
-      : w_(w), a_of_lanes_(a_of_lanes), a_(w.product == Product::kBf16Registers ? uint64_t{1} << 62U : w.a), b_(w.b) {}
+      : w_(w), a_of_lanes_(a_of_lanes), a_(a_in_registers(w.product) ? uint64_t{1} << 62U : w.a), b_(w.b) {}
 
   void run() const {
     const auto thread = static_cast<int>(Machine::get().self().place.thread.x % kWarpgroupLanes);
@@ -387,7 +395,7 @@ class Computation {
   Line a_line(uint32_t row) const {
     Line line{};
     for (uint32_t k = 0; k < depth(); ++k) {
-      const bool in_registers = w_.product == Product::kBf16Registers;
+      const bool in_registers = a_in_registers(w_.product);
       line[k] = in_registers ? static_cast<double>(a_register_value(a_of_lanes_, row, k)) : k_major(a_, row, k);
     }
     return line;
@@ -433,7 +441,7 @@ inline void finish_groups(size_t left) {
   for (size_t group = 0; group + left < self.groups.size(); ++group) {
     for (size_t i = 0; i < self.groups[group].size(); ++i) {
       std::array<const uint32_t*, kLanes> a_of_lanes{};
-      if (self.groups[group][i].product == Product::kBf16Registers) {
+      if (a_in_registers(self.groups[group][i].product)) {
         for (uint32_t l = 0; l < kLanes; ++l) a_of_lanes[l] = machine.lane(l).groups.at(group).at(i).a_registers;
       }
       Computation(self.groups[group][i], a_of_lanes).run();

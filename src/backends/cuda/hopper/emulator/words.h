@@ -27,6 +27,9 @@ struct alignas(16) int4 {
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
@@ -112,6 +115,11 @@ inline uint4 load_shared_16(uint32_t address) {
 inline uint4 load_shared_16_at(uint32_t address, uint32_t rank) {
   uint4 value{};
   std::memcpy(&value, machine().shared(rank, address, 16), 16);
+  return value;
+}
+inline uint2 load_shared_8(uint32_t address) {
+  uint2 value{};
+  std::memcpy(&value, machine().shared(machine().self().block, address, 8), 8);
   return value;
 }
 inline void store_shared_16(uint32_t address, uint4 value) {
@@ -203,6 +211,23 @@ inline float from_bf16(uint16_t value) { return bf16_to_f32(value); }
 inline uint32_t pack_bf16(float low, float high) {
   return f32_to_bf16(low) | static_cast<uint32_t>(f32_to_bf16(high)) << 16U;
 }
+inline float from_f16(uint16_t bits) { return f16_to_f32(bits); }
+inline uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
+  const auto half = [&](unsigned shift) {
+    const auto of = [&](uint32_t pair) { return bf16_to_f32(static_cast<uint16_t>(pair >> shift)); };
+    return std::fma(of(a), of(b), of(c));
+  };
+  return pack_bf16(half(0), half(16));
+}
+inline uint32_t mul_bf16x2(uint32_t a, uint32_t b) { return fma_bf16x2(a, b, 0x80008000U); }
+inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector) {
+  const uint64_t bytes = low | static_cast<uint64_t>(high) << 32U;
+  uint32_t picked = 0;
+  for (unsigned i = 0; i < 4; ++i) {
+    picked |= static_cast<uint32_t>(bytes >> (8 * (selector >> (4 * i) & 7U)) & 0xFFU) << (8 * i);
+  }
+  return picked;
+}
 inline float power_of_two(float exponent) { return std::exp2(exponent); }
 
 // --- wgmma.cuh ---
@@ -235,6 +260,11 @@ void wgmma_int8(int32_t (&d)[kRegisters], uint64_t a, uint64_t b, int32_t accumu
 template <int kRegisters>
 void wgmma_bf16_a_registers(float (&d)[kRegisters], const uint32_t (&a)[4], uint64_t b, int32_t accumulate) {
   emulated::start({emulated::Product::kBf16Registers, d, kRegisters, 0, b, a, accumulate != 0});
+}
+
+template <int kRegisters>
+void wgmma_bf16_a_k_major(float (&d)[kRegisters], const uint32_t (&a)[4], uint64_t b, int32_t accumulate) {
+  emulated::start({emulated::Product::kBf16RegistersK, d, kRegisters, 0, b, a, accumulate != 0});
 }
 
 }  // namespace cove::cuda::hopper

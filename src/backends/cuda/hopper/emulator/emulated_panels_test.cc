@@ -1,0 +1,284 @@
+// gemm_panels.cuh, run by the emulator on small shapes and compared with plain loops.
+#define COVE_HOPPER_EMULATED
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "backends/cuda/hopper/gemm_panels.cuh"
+#include "backends/cuda/hopper/plan/gemm_plan.h"
+#include "base/testing.h"
+
+namespace cove::cuda::hopper {
+namespace {
+
+// ThreadSanitizer takes coroutines for one thread with a torn stack.
+#if defined(__SANITIZE_THREAD__)
+#define COVE_SKIP_COROUTINES() GTEST_SKIP() << "coroutines do not run under ThreadSanitizer"
+#else
+#define COVE_SKIP_COROUTINES()
+#endif
+
+constexpr uint16_t kNanBf16 = 0xFFFF;
+constexpr float kBefore = 3.0F;  // in the output of products that add
+
+struct Shape {
+  int64_t rows = 0;
+  int64_t outputs = 0;
+  int64_t in = 0;
+  bool swiglu = false;
+  bool out_f32 = false;
+  bool bias = false;
+  bool add = false;
+  int64_t width() const { return swiglu ? outputs / 2 : outputs; }
+};
+
+// Weights as plan/weight_layout.h says: [row / 16][chunk][row / 8 % 2][row % 8][octet % 4] of 16 bytes.
+template <class Format>
+class PanelWeights {
+ public:
+  PanelWeights(int64_t rows, int64_t inputs, std::mt19937& random)
+      : inputs_(inputs), chunks_((inputs + 127) / 128 * 128 / Format::kBlockK), panels_(rows / 16) {
+    words_.assign(static_cast<size_t>(panels_ * chunks_ * kPanelBytes), std::byte{0});
+    scales_.assign(static_cast<size_t>(panels_ * chunks_ * 16 * Format::kScales), 0);
+    values_.assign(static_cast<size_t>(rows * inputs), 0);
+    std::uniform_real_distribution<float> sizes(0.5F, 1.5F);
+    for (int64_t row = 0; row < rows; ++row) {
+      for (int64_t k = 0; k < inputs; k += Format::kGroup) {
+        scale(row, k) = f32_to_f16((random() % 5 == 0 ? -1.0F : 1.0F) * sizes(random) / kMost);
+      }
+      for (int64_t k = 0; k < inputs; ++k) put(row, k, static_cast<int>(random() % (2 * kMost)) - kMost);
+    }
+  }
+  double value(int64_t row, int64_t k) {
+    return static_cast<double>(values_[static_cast<size_t>(row * inputs_ + k)]) *
+           static_cast<double>(f16_to_f32(scale(row, k)));
+  }
+  TensorMap map(int64_t box_panels) {
+    return {.data = words_.data(),
+            .rows = chunks_ * 8,
+            .columns = 32,
+            .pitch = 128,
+            .element_bytes = 4,
+            .box_rows = 8,
+            .planes = panels_,
+            .plane_pitch = chunks_ * kPanelBytes,
+            .box_planes = box_panels};
+  }
+  TensorMap scale_map(int64_t box_panels) {
+    const int64_t bytes = chunks_ * Format::kScaleBytes;
+    return {.data = reinterpret_cast<std::byte*>(scales_.data()),
+            .rows = panels_,
+            .columns = bytes / 4,
+            .pitch = bytes,
+            .element_bytes = 4,
+            .box_rows = box_panels,
+            .box_bytes = Format::kScaleBytes,
+            .swizzles = false};
+  }
+
+ private:
+  static constexpr int kMost = Format::kBits == 4 ? 8 : 128;
+
+  uint16_t& scale(int64_t row, int64_t k) {
+    const int64_t chunk = row / 16 * chunks_ + k / Format::kBlockK;
+    const int64_t in_chunk = k % Format::kBlockK / Format::kGroup;
+    return scales_[static_cast<size_t>(((chunk * 8 + row % 8) * Format::kScales + in_chunk) * 2 + row / 8 % 2)];
+  }
+  void put(int64_t row, int64_t k, int value) {
+    values_[static_cast<size_t>(row * inputs_ + k)] = static_cast<int8_t>(value);
+    const int64_t word = (((row / 16 * chunks_ + k / Format::kBlockK) * 2 + row / 8 % 2) * 32 + row % 8 * 4 + k / 8 % 4) * 16;
+    const int64_t octet = k % Format::kBlockK / 32;
+    const int64_t i = k % 8;
+    if (Format::kBits == 8) {
+      constexpr int kPlaces[] = {0, 2, 1, 3, 4, 6, 5, 7};
+      words_[static_cast<size_t>(word + 8 * octet + kPlaces[i])] = static_cast<std::byte>(value);
+    } else {
+      const int64_t nibble = i / 2 + i % 2 * 4;
+      words_[static_cast<size_t>(word + 4 * octet + nibble / 2)] |=
+          static_cast<std::byte>(static_cast<unsigned>(value + 8) << (nibble % 2 * 4));
+    }
+  }
+
+  int64_t inputs_;
+  int64_t chunks_;
+  int64_t panels_;
+  std::vector<std::byte> words_;
+  std::vector<uint16_t> scales_;
+  std::vector<int8_t> values_;
+};
+
+template <class Format>
+class Product {
+ public:
+  Product(const Shape& shape, uint64_t seed)
+      : shape_(shape),
+        random_(seed),
+        weight_rows_((shape.outputs + 15) / 16 * 16),
+        w_(weight_rows_, shape.in, random_),
+        x_pitch_((shape.in + 7) / 8 * 8 + 8),
+        x_(static_cast<size_t>(shape.rows * x_pitch_), kNanBf16),
+        out_(static_cast<size_t>(shape.rows * shape.width() + 64) * 2, kNanBf16),
+        sums_(size_t{1} << 20) {
+    if (shape.add) std::fill_n(out_.begin(), shape.rows * shape.width(), f32_to_bf16(kBefore));
+    std::normal_distribution<float> normal;
+    for (int64_t r = 0; r < shape.rows; ++r) {
+      for (int64_t k = 0; k < shape.in; ++k) x_[static_cast<size_t>(r * x_pitch_ + k)] = f32_to_bf16(normal(random_));
+    }
+    for (int64_t n = 0; n < weight_rows_; ++n) bias_.push_back(normal(random_));
+  }
+
+  template <int kTokens, int kTiles>
+  void run(const PanelSchedule& schedule, int32_t blocks) {
+    const PanelParams params{schedule,
+                             {.bias = shape_.bias ? bias_.data() : nullptr,
+                              .out_f32 = shape_.out_f32 ? reinterpret_cast<float*>(out_.data()) : nullptr,
+                              .out_bf16 = shape_.out_f32 ? nullptr : out_.data(),
+                              .rows = static_cast<int32_t>(shape_.rows),
+                              .weight_rows = static_cast<int32_t>(weight_rows_),
+                              .width = static_cast<int32_t>(shape_.width()),
+                              .swiglu = shape_.swiglu ? 1 : 0,
+                              .add = shape_.add ? 1 : 0},
+                             {reinterpret_cast<float*>(sums_.data()), counters_.data()}};
+    const TensorMap x_map{reinterpret_cast<std::byte*>(x_.data()), shape_.rows, shape_.in, x_pitch_ * 2, 2, kTokens};
+    const TensorMap w_map = w_.map(kTiles * 8);
+    const TensorMap scale_map = w_.scale_map(kTiles * 8);
+    emulated::Machine::get().run(static_cast<uint32_t>(blocks), static_cast<uint32_t>(schedule.cluster_parts),
+                                 kBlockThreads, PanelShape<Format, kTokens, kTiles>::kSharedBytes,
+                                 [&] { gemm_panels_kernel<Format, kTokens, kTiles>(x_map, w_map, scale_map, params); });
+  }
+
+  void check() {
+    double difference = 0.0;
+    double all = 0.0;
+    for (int64_t r = 0; r < shape_.rows; ++r) {
+      for (int64_t c = 0; c < shape_.width(); ++c) {
+        const double wanted = reference(r, c) + (shape_.add ? static_cast<double>(kBefore) : 0.0);
+        const double got = output_value(static_cast<size_t>(r * shape_.width() + c));
+        ASSERT_FALSE(std::isnan(got)) << "row " << r << " column " << c;
+        difference += (got - wanted) * (got - wanted);
+        all += wanted * wanted;
+      }
+    }
+    // Weights are rounded twice, by 2^-9 at most each: 1.1e-3 of a value in the mean each; outputs in bf16 once more.
+    EXPECT_LT(std::sqrt(difference / all), shape_.out_f32 ? 2.5e-3 : 5e-3);
+    for (const uint32_t counter : counters_) ASSERT_EQ(counter, 0U) << "a counter is left behind";
+    const auto used = static_cast<size_t>(shape_.rows * shape_.width() * (shape_.out_f32 ? 2 : 1));
+    for (size_t i = used; i < out_.size(); ++i) ASSERT_EQ(out_[i], kNanBf16) << "wrote behind the output";
+  }
+  int64_t weight_rows() const { return weight_rows_; }
+
+ private:
+  double sum(int64_t row, int64_t weight_row) {
+    double total = shape_.bias ? static_cast<double>(bias_[static_cast<size_t>(weight_row)]) : 0.0;
+    for (int64_t k = 0; k < shape_.in; ++k) {
+      total += static_cast<double>(bf16_to_f32(x_[static_cast<size_t>(row * x_pitch_ + k)])) * w_.value(weight_row, k);
+    }
+    return total;
+  }
+  double reference(int64_t row, int64_t column) {
+    if (!shape_.swiglu) return sum(row, column);
+    const int64_t gate_row = column / 8 * 16 + column % 8;
+    const double gate = sum(row, gate_row);
+    return gate / (1.0 + std::exp(-gate)) * sum(row, gate_row + 8);
+  }
+  double output_value(size_t i) const {
+    if (!shape_.out_f32) return static_cast<double>(bf16_to_f32(out_[i]));
+    float value = 0.0F;
+    std::memcpy(&value, &out_[2 * i], sizeof value);
+    return static_cast<double>(value);
+  }
+
+  Shape shape_;
+  std::mt19937 random_;
+  int64_t weight_rows_;
+  PanelWeights<Format> w_;
+  int64_t x_pitch_;
+  std::vector<uint16_t> x_;
+  std::vector<float> bias_;
+  std::vector<uint16_t> out_;
+  std::vector<int4> sums_;
+  std::vector<uint32_t> counters_ = std::vector<uint32_t>(64, 0);
+};
+
+// parts > 1: a cluster for each tile; otherwise `blocks` stretches.
+struct Stretches {
+  int32_t blocks = 1;
+  int32_t parts = 1;
+};
+
+template <class Format, int kTokens, int kTiles>
+void check_stretches(const Shape& shape, const Stretches& stretches, uint64_t seed) {
+  SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
+  Product<Format> product(shape, seed);
+  PanelSchedule schedule;
+  StreamSchedule& s = schedule.stream;
+  s.tiles = static_cast<int32_t>((product.weight_rows() + kTiles * kTileRows - 1) / (kTiles * kTileRows));
+  s.k_blocks = static_cast<int32_t>((shape.in + 127) / 128 * 128 / Format::kBlockK);
+  s.workers = stretches.parts > 1 ? s.tiles * stretches.parts : stretches.blocks;
+  schedule.cluster_parts = stretches.parts;
+  product.template run<kTokens, kTiles>(schedule, s.workers);
+  product.check();
+}
+
+template <class Format>
+void check_waves(const Shape& shape, int32_t blocks, int32_t full_tiles, int32_t split, uint64_t seed) {
+  SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
+  Product<Format> product(shape, seed);
+  PanelSchedule schedule;
+  schedule.in_waves = true;
+  TileSchedule& s = schedule.tiles;
+  s.tiles_m = static_cast<int32_t>((shape.rows + 127) / 128);
+  s.tiles_n = static_cast<int32_t>((product.weight_rows() + 255) / 256);
+  s.k_blocks = static_cast<int32_t>((shape.in + 127) / 128 * 128 / Format::kBlockK);
+  s.full_tiles = split > 1 ? full_tiles : s.tiles();
+  s.split = split;
+  s.raster = 2;
+  product.template run<128, 2>(schedule, blocks);
+  product.check();
+}
+
+TEST(HopperPanelsEmulated, four_bits_in_groups_of_128) {
+  COVE_SKIP_COROUTINES();
+  check_stretches<Panels4x128, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {.blocks = 5}, 1);
+  check_stretches<Panels4x128, 32, 2>({.rows = 31, .outputs = 528, .in = 2700, .swiglu = true}, {.blocks = 3}, 2);
+  check_stretches<Panels4x128, 64, 1>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, {.blocks = 2}, 3);
+  check_stretches<Panels4x128, 128, 2>({.rows = 101, .outputs = 272, .in = 904, .add = true}, {.blocks = 3}, 4);
+}
+
+TEST(HopperPanelsEmulated, four_bits_in_groups_of_32) {
+  COVE_SKIP_COROUTINES();
+  check_stretches<Panels4x32, 16, 2>({.rows = 16, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 11);
+  check_stretches<Panels4x32, 32, 1>({.rows = 17, .outputs = 144, .in = 1160, .swiglu = true, .bias = true},
+                                     {.blocks = 3}, 12);
+  check_stretches<Panels4x32, 128, 1>({.rows = 128, .outputs = 160, .in = 264}, {.blocks = 2}, 13);
+}
+
+TEST(HopperPanelsEmulated, eight_bits_in_groups_of_32) {
+  COVE_SKIP_COROUTINES();
+  check_stretches<Panels8x32, 16, 1>({.rows = 12, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 21);
+  check_stretches<Panels8x32, 64, 2>({.rows = 64, .outputs = 144, .in = 900, .swiglu = true}, {.blocks = 3}, 22);
+  check_stretches<Panels8x32, 128, 2>({.rows = 97, .outputs = 400, .in = 200, .bias = true, .add = true}, {.blocks = 3},
+                                      23);
+}
+
+TEST(HopperPanelsEmulated, a_cluster_adds_the_parts_of_its_tile) {
+  COVE_SKIP_COROUTINES();
+  check_stretches<Panels4x128, 32, 2>({.rows = 20, .outputs = 272, .in = 1000, .bias = true}, {.parts = 3}, 31);
+  check_stretches<Panels4x32, 64, 1>({.rows = 60, .outputs = 200, .in = 1352, .swiglu = false}, {.parts = 8}, 32);
+  check_stretches<Panels8x32, 128, 1>({.rows = 128, .outputs = 144, .in = 328, .swiglu = true}, {.parts = 2}, 33);
+}
+
+TEST(HopperPanelsEmulated, many_tokens_in_waves) {
+  COVE_SKIP_COROUTINES();
+  check_waves<Panels4x128>({.rows = 300, .outputs = 528, .in = 264, .swiglu = true}, 4, 0, 1, 41);
+  check_waves<Panels4x32>({.rows = 130, .outputs = 300, .in = 392, .bias = true, .add = true}, 3, 2, 2, 42);
+  check_waves<Panels8x32>({.rows = 257, .outputs = 250, .in = 200, .out_f32 = true}, 2, 1, 3, 43);
+}
+
+}  // namespace
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,326 @@
+#pragma once
+// out[t][n] = epilogue(sum_k x[t][k] w[n][k]) with weights of 4 or 8 bits that are never written as bf16: a warpgroup
+// makes them the A operand in registers, tokens are the N side.
+//
+// Arrays: x [tokens][K] bf16, K-major, through a tensor map (boxes of kTokens rows by 128 bytes, 128-byte swizzle,
+// zeros outside); weights in panels of 16 rows (plan/weight_layout.h) through a tensor map of 128-byte rows, eight a
+// chunk (box: one chunk of all panels of a tile); f16 scales likewise, without swizzle; out [tokens][width], any pitch.
+// Who: a block has 128 kTiles rows of weights by kTokens tokens at a time; warpgroup 0 issues copies, all stages ahead
+// and the weights' before the kernel that makes x has ended; 1 and 2 have kTiles times 64 rows each. Up to 128 tokens
+// blocks walk equal stretches of StreamSchedule, or a cluster has a tile and adds its parts in shared memory, as in
+// gemm_stream.cuh; for more they walk TileSchedule (M: tokens, N: rows of weights).
+// Bytes of a block of K = 128, 256 rows of 4 bits: 16 KB of weights, 256 kTokens of x out of L2. Cycles: 16 kTokens of
+// tensor cores; 2 048 pairs of weights a scheduler... see docs/kernels/hopper.md. Memory binds up to about 50 tokens.
+// Registers: while the tensor cores read one batch of A, the next is made in the other half of `a`.
+// Sums: f32, along K in order; parts in the order of K.
+// Source: own.
+
+#include "backends/cuda/hopper/formats.cuh"
+#include "backends/cuda/hopper/gemm_stream.cuh"
+#include "backends/cuda/hopper/panel_values.cuh"
+#include "backends/cuda/hopper/plan/panel_schedule.h"
+
+namespace cove::cuda::hopper {
+
+struct PanelParams {
+  PanelSchedule schedule{};
+  OutputParams output{};
+  PartialSums partial{};
+};
+
+template <class Format, int kTokens, int kTiles>
+struct PanelShape {
+  static constexpr uint32_t kPanelCount = kTiles * 8;
+  static constexpr uint32_t kBytesW = kPanelCount * kPanelBytes;
+  static constexpr uint32_t kBytesX = kTokens * Format::kBlockK * 2;
+  static constexpr uint32_t kBytesScales = kPanelCount * Format::kScaleBytes;
+  static constexpr uint32_t kCopiedBytes = kBytesW + kBytesX + kBytesScales;
+  static constexpr uint32_t kStages = (220 * 1024) / kCopiedBytes;
+  static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // and the mailbox of shared tiles
+  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kCopiedBytes + kBarrierBytes;
+  // Batches of a stage: few registers for few rows, and at least two, so that they alternate between two buffers.
+  static constexpr int kParts = kTiles == 1 || (Format::kBits == 4 && kTokens == 128) ? 2 : 1;
+  static constexpr int kSteps = Format::kBlockK / 16 / kParts;  // products of a batch
+};
+
+template <class Shape>
+struct PanelMemory {
+  uint32_t base;
+  __device__ __forceinline__ uint32_t w(uint32_t stage) const { return base + stage * Shape::kBytesW; }
+  __device__ __forceinline__ uint32_t x(uint32_t stage) const {
+    return base + Shape::kStages * Shape::kBytesW + stage * Shape::kBytesX;
+  }
+  __device__ __forceinline__ uint32_t scales(uint32_t stage) const {
+    return base + Shape::kStages * (Shape::kBytesW + Shape::kBytesX) + stage * Shape::kBytesScales;
+  }
+  __device__ __forceinline__ uint32_t full(uint32_t stage) const {
+    return base + Shape::kStages * Shape::kCopiedBytes + stage * 8;
+  }
+  __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
+  __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
+  // Sums of a finished stretch, over the ring: [register / 4][consumer][4].
+  __device__ __forceinline__ uint32_t sums(int block) const {
+    return base + (block * kConsumers + threadIdx.x - kWarpgroup) * 16;
+  }
+};
+
+// The blocks of K that this thread block takes, in order.
+class PanelCursor {
+ public:
+  __device__ __forceinline__ explicit PanelCursor(const PanelSchedule& schedule)
+      : walk_(schedule, static_cast<int32_t>(blockIdx.x), static_cast<int32_t>(gridDim.x)) {
+    open();
+  }
+  __device__ __forceinline__ bool more() const { return more_; }
+  __device__ __forceinline__ const PanelUnit& unit() const { return unit_; }
+  __device__ __forceinline__ int32_t k() const { return k_; }
+  __device__ __forceinline__ void next() {
+    if (++k_ == unit_.k_end) open();
+  }
+
+ private:
+  __device__ __forceinline__ void open() {
+    more_ = walk_.next(unit_);
+    k_ = unit_.k_begin;
+  }
+  PanelWalk walk_;
+  PanelUnit unit_{};
+  int32_t k_ = 0;
+  bool more_ = false;
+};
+
+struct PanelMaps {
+  const TensorMap* x;
+  const TensorMap* w;
+  const TensorMap* scales;
+};
+
+// One thread.
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void produce_panels(const PanelMaps& maps, const PanelSchedule& schedule,
+                                               PanelMemory<PanelShape<Format, kTokens, kTiles>> memory) {
+  using Shape = PanelShape<Format, kTokens, kTiles>;
+  const auto load_w = [&](uint32_t stage, const PanelCursor& at) {
+    const uint32_t full = memory.full(stage);
+    const int32_t panel = at.unit().row_tile * static_cast<int32_t>(Shape::kPanelCount);
+    barrier_expect(full, Shape::kCopiedBytes);
+    load_3d(memory.w(stage), maps.w, 0, at.k() * 8, panel, full, kKeepNormal);
+    load_2d(memory.scales(stage), maps.scales, at.k() * (8 * Format::kScales), panel, full, kKeepNormal);
+  };
+  const auto load_x = [&](uint32_t stage, const PanelCursor& at) {
+    COVE_UNROLL
+    for (int box = 0; box < Format::kBlockK / 64; ++box) {
+      load_2d(memory.x(stage) + box * kTokens * kRowBytes, maps.x, at.k() * Format::kBlockK + box * 64,
+              at.unit().token_tile * kTokens, memory.full(stage), kKeepLong);
+    }
+  };
+  PanelCursor w(schedule);
+  uint32_t early = 0;  // weights are constant: their copies start before the previous kernel's end
+  for (; early < Shape::kStages && w.more(); ++early, w.next()) load_w(early, w);
+  wait_for_previous_kernel();
+  PanelCursor x(schedule);
+  for (uint32_t stage = 0; stage < early; ++stage, x.next()) load_x(stage, x);
+  RingPlace place{0, 0};  // every stage has been filled once
+  for (; w.more(); w.next()) {
+    barrier_wait(memory.empty(place.stage), place.parity);
+    load_w(place.stage, w);
+    load_x(place.stage, w);
+    place.template advance<Shape::kStages>();
+  }
+}
+
+__device__ __forceinline__ void release_panels(uint32_t empty_barrier) {
+  if (threadIdx.x % 32 == 0) barrier_arrive(empty_barrier);
+}
+
+// sums[tile] = this unit's part of the sums of 64 rows.
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void sum_panels(const PanelUnit& unit,
+                                           PanelMemory<PanelShape<Format, kTokens, kTiles>> memory,
+                                           const PanelLane& lane, RingPlace& ring,
+                                           float (&sums)[kTiles][kTokens / 2]) {
+  using Shape = PanelShape<Format, kTokens, kTiles>;
+  const uint32_t first_panel = (threadIdx.x / kWarpgroup - 1) * (4 * kTiles) + threadIdx.x % kWarpgroup / 32;
+  COVE_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    set_zero(sums[tile]);
+    pin_all(sums[tile]);
+  }
+  uint32_t a[2][Shape::kSteps][4];
+  uint32_t previous = 0;
+  for (int32_t k = unit.k_begin; k < unit.k_end; ++k) {
+    barrier_wait(memory.full(ring.stage), ring.parity);
+    COVE_UNROLL
+    for (int batch = 0; batch < kTiles * Shape::kParts; ++batch) {
+      const int tile = batch / Shape::kParts;
+      const int part = batch % Shape::kParts;
+      const uint32_t panel = first_panel + 4 * tile;
+      PanelPart<Format, Shape::kSteps> stored;
+      stored.load(lane, memory.w(ring.stage) + panel * kPanelBytes,
+                  memory.scales(ring.stage) + panel * Format::kScaleBytes, part);
+      wgmma_wait<1>();  // of the batch before the last: its half of `a` is free
+      if (batch == 1 && k > unit.k_begin) release_panels(memory.empty(previous));
+      stored.expand(lane, a[batch % 2]);
+      wgmma_begin();
+      COVE_UNROLL
+      for (int step = 0; step < Shape::kSteps; ++step) {
+        const int of_stage = part * Shape::kSteps + step;
+        const uint64_t b = k_major_descriptor(memory.x(ring.stage) + of_stage / 4 * (kTokens * kRowBytes));
+        wgmma_bf16_a_k_major(sums[tile], a[batch % 2][step], b + of_stage % 4 * kNextStepK, 1);
+      }
+      wgmma_commit();
+    }
+    previous = ring.stage;
+    ring.template advance<Shape::kStages>();
+  }
+  wgmma_wait<0>();
+  release_panels(memory.empty(previous));
+  COVE_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    pin_all(sums[tile]);
+    COVE_UNROLL
+    for (int i = 0; i < kTokens / 2; ++i) sums[tile][i] *= kPanelFactor;
+  }
+}
+
+template <int kTiles>
+__device__ __forceinline__ int32_t panel_feature(const PanelUnit& unit, int tile) {
+  const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
+  const auto warpgroup = static_cast<int32_t>(threadIdx.x / kWarpgroup) - 1;
+  return ((unit.row_tile * 2 + warpgroup) * kTiles + tile) * 64 + place.row;
+}
+
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void store_panels(const OutputParams& output, const PanelUnit& unit,
+                                             const float (&sums)[kTiles][kTokens / 2]) {
+  const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
+  COVE_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    const StreamRows<Format> rows(output, panel_feature<kTiles>(unit, tile));
+    COVE_UNROLL
+    for (int block = 0; block < kTokens / 8; ++block) {
+      const float of_block[4] = {sums[tile][4 * block], sums[tile][4 * block + 1], sums[tile][4 * block + 2],
+                                 sums[tile][4 * block + 3]};
+      rows.store(unit.token_tile * kTokens + block * 8 + place.column, of_block);
+    }
+  }
+}
+
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void consume_panels(const PanelParams& params,
+                                               PanelMemory<PanelShape<Format, kTokens, kTiles>> memory) {
+  constexpr int kRegisters = kTiles * kTokens / 2;
+  const PanelLane lane = panel_lane<Format>();
+  PanelWalk walk(params.schedule, static_cast<int32_t>(blockIdx.x), static_cast<int32_t>(gridDim.x));
+  RingPlace ring;
+  float sums[kTiles][kTokens / 2];
+  for (PanelUnit unit; walk.next(unit);) {
+    sum_panels<Format, kTokens, kTiles>(unit, memory, lane, ring, sums);
+    if (unit.parts > 1) {
+      const PartialTile parts{.sums = params.partial.sums,
+                              .counter = params.partial.counters + unit.counter,
+                              .mailbox = memory.mailbox(),
+                              .first_slot = unit.first_slot,
+                              .slot_step = unit.slot_step,
+                              .own = unit.part,
+                              .parts = unit.parts,
+                              .first_part_shift = unit.first_part_shift};
+      if (!add_partial_sums(parts, reinterpret_cast<float(&)[kRegisters]>(sums))) continue;
+    }
+    store_panels<Format, kTokens, kTiles>(params.output, unit, sums);
+  }
+}
+
+// A cluster has a tile: this block's sums stay in its shared memory, where the ring was.
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ PanelUnit leave_panels(const PanelParams& params,
+                                                  PanelMemory<PanelShape<Format, kTokens, kTiles>> memory) {
+  using Shape = PanelShape<Format, kTokens, kTiles>;
+  static_assert(kTokens * kTiles * kTileRows * 4 <= Shape::kStages * Shape::kCopiedBytes);
+  PanelWalk walk(params.schedule, static_cast<int32_t>(blockIdx.x), static_cast<int32_t>(gridDim.x));
+  PanelUnit unit;
+  walk.next(unit);
+  RingPlace ring;
+  float sums[kTiles][kTokens / 2];
+  sum_panels<Format, kTokens, kTiles>(unit, memory, panel_lane<Format>(), ring, sums);
+  sync_named(1, kConsumers);  // both warpgroups are done with the ring
+  COVE_UNROLL
+  for (int block = 0; block < kTiles * kTokens / 8; ++block) {
+    const auto bits = [&](int i) {
+      return static_cast<uint32_t>(to_bits(sums[block / (kTokens / 8)][block % (kTokens / 8) * 4 + i]));
+    };
+    store_shared_16(memory.sums(block), make_uint4(bits(0), bits(1), bits(2), bits(3)));
+  }
+  return unit;
+}
+
+// After the cluster's barrier: this block's share of the tokens, summed over all parts.
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void add_panels(const PanelParams& params, const PanelUnit& unit,
+                                           PanelMemory<PanelShape<Format, kTokens, kTiles>> memory) {
+  const int32_t parts = params.schedule.cluster_parts;
+  const Place place = accumulator_place(static_cast<int>(threadIdx.x % kWarpgroup), 0);
+  COVE_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    const StreamRows<Format> rows(params.output, panel_feature<kTiles>(unit, tile));
+    for (int32_t block = static_cast<int32_t>(cluster_rank()); block < kTokens / 8; block += parts) {
+      float total[4] = {};
+      COVE_UNROLL
+      for (int32_t part = 0; part < kPanelPartsMax; ++part) {
+        if (part >= parts) continue;
+        const uint4 bits = load_shared_16_at(memory.sums(tile * (kTokens / 8) + block), static_cast<uint32_t>(part));
+        total[0] += from_bits(0.0F, static_cast<int32_t>(bits.x));
+        total[1] += from_bits(0.0F, static_cast<int32_t>(bits.y));
+        total[2] += from_bits(0.0F, static_cast<int32_t>(bits.z));
+        total[3] += from_bits(0.0F, static_cast<int32_t>(bits.w));
+      }
+      rows.store(unit.token_tile * kTokens + block * 8 + place.column, total);
+    }
+  }
+}
+
+template <class Format, int kTokens, int kTiles>
+__global__ __launch_bounds__(kBlockThreads, 1) void gemm_panels_kernel(const __grid_constant__ TensorMap x_map,
+                                                                       const __grid_constant__ TensorMap w_map,
+                                                                       const __grid_constant__ TensorMap scale_map,
+                                                                       const __grid_constant__ PanelParams params) {
+  using Shape = PanelShape<Format, kTokens, kTiles>;
+  const PanelMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
+  if (threadIdx.x == 0) {
+    prefetch_map(&w_map);
+    prefetch_map(&scale_map);
+    prefetch_map(&x_map);
+    for (uint32_t stage = 0; stage < Shape::kStages; ++stage) {
+      barrier_init(memory.full(stage), 1);
+      barrier_init(memory.empty(stage), kConsumerWarps);
+    }
+    fence_barrier_init();
+  }
+  __syncthreads();
+  let_next_kernel_start();
+  const bool adds_in_cluster = params.schedule.cluster_parts > 1;
+  if (threadIdx.x < kWarpgroup) {
+    give_registers<56>();
+    if (threadIdx.x == 0) {
+      produce_panels<Format, kTokens, kTiles>({&x_map, &w_map, &scale_map}, params.schedule, memory);
+    }
+    if (adds_in_cluster) {
+      __syncwarp();    // the barrier takes whole warps; the producer's first thread comes late
+      sync_cluster();  // every part is in its block's shared memory
+      sync_cluster();  // a block stays while another may still read
+    }
+  } else {
+    take_registers<224>();
+    wait_for_previous_kernel();  // it may still read what this one writes
+    if (adds_in_cluster) {
+      const PanelUnit unit = leave_panels<Format, kTokens, kTiles>(params, memory);
+      sync_cluster();
+      add_panels<Format, kTokens, kTiles>(params, unit, memory);
+      sync_cluster();
+    } else {
+      consume_panels<Format, kTokens, kTiles>(params, memory);
+    }
+  }
+}
+
+}  // namespace cove::cuda::hopper

@@ -1,0 +1,70 @@
+#pragma once
+// Launches of gemm_panels_kernel; included by one translation unit per format, so that they compile side by side.
+
+#include <cuda_runtime_api.h>
+
+#include "backends/cuda/hopper/gemm_launch.cuh"
+#include "backends/cuda/hopper/gemm_panels.cuh"
+#include "backends/cuda/hopper/panel_gemm.h"
+
+namespace cove::cuda::hopper {
+
+template <class Format, int kTokens, int kTiles>
+const char* launch_panel_kernel(const PanelLaunch& launch) {
+  using Shape = PanelShape<Format, kTokens, kTiles>;
+  const PanelGemmArgs& args = launch.args;
+  const GemmArgs& product = args.product;
+  const int64_t panels = product.weight_rows / kPanelRows;
+  const int64_t chunks = args.padded / Format::kBlockK;
+  TensorMap x_map{};
+  TensorMap w_map{};
+  TensorMap scale_map{};
+  const ArrayDesc x{.data = product.x,
+                    .rows = product.tokens,
+                    .columns = product.in,
+                    .pitch = product.x_pitch,
+                    .box_rows = kTokens};
+  const WordsDesc w{.data = product.weight,
+                    .columns = 32,
+                    .rows = chunks * 8,
+                    .planes = panels,
+                    .pitch = 128,
+                    .plane_pitch = chunks * kPanelBytes,
+                    .box_columns = 32,
+                    .box_rows = 8,
+                    .box_planes = Shape::kPanelCount};
+  const WordsDesc scales{.data = args.group_scale,
+                         .columns = chunks * Format::kScaleBytes / 4,
+                         .rows = panels,
+                         .pitch = chunks * Format::kScaleBytes,
+                         .box_columns = Format::kScaleBytes / 4,
+                         .box_rows = Shape::kPanelCount};
+  if (const char* error = encode_map(x, x_map)) return error;
+  if (const char* error = encode_map(w, w_map)) return error;
+  if (const char* error = encode_map(scales, scale_map)) return error;
+  const PanelParams params{launch.plan.schedule, output_params(product), partial_sums(product)};
+  const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
+                          .threads = kBlockThreads,
+                          .cluster = static_cast<unsigned>(launch.plan.schedule.cluster_parts),
+                          .shared_bytes = Shape::kSharedBytes};
+  return launch_early(gemm_panels_kernel<Format, kTokens, kTiles>, shape, static_cast<cudaStream_t>(launch.stream),
+                      x_map, w_map, scale_map, params);
+}
+
+template <class Format, int kTokens>
+const char* launch_panel_tokens(const PanelLaunch& launch) {
+  return launch.plan.row_tiles == 2 ? launch_panel_kernel<Format, kTokens, 2>(launch)
+                                    : launch_panel_kernel<Format, kTokens, 1>(launch);
+}
+
+template <class Format>
+const char* launch_panel_format(const PanelLaunch& launch) {
+  switch (launch.plan.token_tile) {
+    case 16: return launch_panel_tokens<Format, 16>(launch);
+    case 32: return launch_panel_tokens<Format, 32>(launch);
+    case 64: return launch_panel_tokens<Format, 64>(launch);
+    default: return launch_panel_tokens<Format, 128>(launch);
+  }
+}
+
+}  // namespace cove::cuda::hopper
