@@ -1,7 +1,7 @@
 // Checks and measures every kernel of src/backends/cuda/hopper on a GPU of compute capability 9.0. Stand-alone: needs
 // no test framework. tests/gpu/hopper_check.sh builds and runs it.
 //
-//   hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]     (no name: all)
+//   hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] [attention]     (no name: all)
 //
 // Exit status: 0 when every check passed, 1 when one failed, 77 when there is no such GPU.
 
@@ -30,6 +30,7 @@ struct Wanted {
   bool all = true;
   bool quantize = false;
   bool gemm = false;
+  bool panels = false;
   bool attention = false;
 };
 
@@ -44,15 +45,16 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       options.checks = false;
     } else if (word == "--trace") {
       trace = true;
-    } else if (word == "quantize" || word == "gemm" || word == "attention") {
+    } else if (word == "quantize" || word == "gemm" || word == "panels" || word == "attention") {
       wanted.all = false;
       wanted.quantize |= word == "quantize";
       wanted.gemm |= word == "gemm";
+      wanted.panels |= word == "panels";
       wanted.attention |= word == "attention";
     } else {
       std::fprintf(
           stderr,
-          "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [attention]\n");
+          "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] [attention]\n");
       return false;
     }
   }
@@ -65,6 +67,7 @@ void run_checks(const Options& options, const Wanted& wanted) {
     check_gemm(options);
     check_chain(options);
   }
+  if (wanted.all || wanted.panels) check_panels(options);
   if (wanted.all || wanted.attention) check_attention(options);
   std::printf("%d checks, %d failed\n", checks, failures);
   std::fflush(stdout);
@@ -74,6 +77,7 @@ void run(const Options& options, const Wanted& wanted) {
   if (options.checks) run_checks(options, wanted);
   if (!options.speeds) return;
   if (wanted.all || wanted.gemm) measure_gemm(options);
+  if (wanted.all || wanted.panels) measure_panels(options);
   if (wanted.all || wanted.attention) measure_attention(options);
 }
 

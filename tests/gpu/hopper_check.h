@@ -23,6 +23,8 @@ void check_quantize(const Options& options);
 void check_gemm(const Options& options);
 void check_chain(const Options& options);  // products that start before the one that makes their input has ended
 void measure_gemm(const Options& options);
+void check_panels(const Options& options);  // products of weights of 4 and 8 bits in panels
+void measure_panels(const Options& options);
 void check_attention(const Options& options);
 void measure_attention(const Options& options);
 

@@ -8,11 +8,13 @@ folder=${1:-build/hopper}
 [ $# -gt 0 ] && shift
 nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
 mkdir -p "$folder"
-flags="-std=c++20 -O3 -lineinfo -fmad=false -gencode=arch=compute_90a,code=sm_90a -Isrc -Itests/gpu ${COVE_HOPPER_WATCH:+-DCOVE_HOPPER_WATCH}"
+flags="-std=c++20 -O3 -lineinfo -fmad=false --expt-relaxed-constexpr -gencode=arch=compute_90a,code=sm_90a -Isrc -Itests/gpu ${COVE_HOPPER_WATCH:+-DCOVE_HOPPER_WATCH}"
 failed=$folder/failed
 rm -f "$failed"
 objects=
-for file in src/backends/cuda/hopper/*.cu tests/gpu/hopper_check*.cu src/backends/cuda/hopper/plan/gemm_plan.cc src/backends/cuda/hopper/gemm.cc src/base/check.cc; do
+for file in src/backends/cuda/hopper/*.cu tests/gpu/hopper_check*.cu src/backends/cuda/kernels/pack.cu src/backends/cuda/plan/weight_layout.cc \
+  src/backends/cuda/hopper/plan/gemm_plan.cc src/backends/cuda/hopper/plan/panel_plan.cc src/backends/cuda/hopper/gemm.cc src/backends/cuda/hopper/panel_gemm.cc \
+  src/base/check.cc; do
   object=$folder/$(basename "$file").o
   objects="$objects $object"
   # shellcheck disable=SC2086

@@ -24,13 +24,19 @@ bool add_in_product(std::vector<Work>& list, const RmsNormLaunch& norm) {
     case LinearPath::kVector: launch.add_to = norm.residual; return true;
     case LinearPath::kHopper:
     case LinearPath::kUnpackHopper:
-    case LinearPath::kHopper8: break;
+    case LinearPath::kHopper8:
+    case LinearPath::kHopperPanels: break;
     default: return false;
   }
   // The tile kernels add by the copy engine, which spares a long prompt two passes over delta. The kernels for fewer
   // tokens would read what they add to last of all: on an H200 that cost a step of 128 tokens more than the norm does.
   constexpr int64_t kTilesFrom = 129;
   if (launch.tokens < kTilesFrom) return false;
+  if (product->path == LinearPath::kHopperPanels) {
+    product->panels.product.out = norm.residual;
+    product->panels.product.add = true;
+    return true;
+  }
   hopper::GemmArgs adding = product->gemm;
   adding.out = norm.residual;
   adding.add = true;

@@ -59,6 +59,15 @@ hopper::GemmArgs LinearPlanner::hopper_gemm(const LinearLaunch& launch) const {
           .multiprocessors = device_->facts().multiprocessors};
 }
 
+hopper::PanelGemmArgs LinearPlanner::panel_gemm(const LinearLaunch& launch) const {
+  const WeightLayout& layout = launch.weight.layout;
+  return {.product = hopper_gemm(launch),
+          .bits = layout.format == WeightFormat::kQ4 ? 4 : 8,
+          .group = layout.group,
+          .padded = layout.padded,
+          .group_scale = launch.weight.group_scale};
+}
+
 bool LinearPlanner::use_hopper(const hopper::GemmArgs& gemm) const {
   return device_->facts().compute_major == 9 && hopper::gemm_supported(gemm);
 }
@@ -96,7 +105,8 @@ void LinearPlanner::plan(LinearWork& work) const {
                              .tokens = work.launch.tokens,
                              .reproducible = reproducible_,
                              .hopper = true,
-                             .hopper8 = layout.has_row_scales()});
+                             .hopper8 = layout.has_row_scales(),
+                             .panels = layout.group > 0});
   if (work.path == LinearPath::kVector || work.path == LinearPath::kSkinny) return;
   hopper::GemmArgs gemm = hopper_gemm(work.launch);
   if (layout.format != WeightFormat::kBF16 && unpacked_) {
@@ -106,11 +116,15 @@ void LinearPlanner::plan(LinearWork& work) const {
   hopper::GemmArgs gemm8;
   hopper::QuantizeArgs activations;
   const bool has_8_bit = plan_8_bit(work.launch, gemm8, activations);
+  const hopper::PanelGemmArgs panels = panel_gemm(work.launch);
+  const bool on_hopper = device_->facts().compute_major == 9;
   work.path = choose_linear({.format = layout.format,
                              .tokens = work.launch.tokens,
                              .reproducible = reproducible_,
                              .hopper = use_hopper(gemm),
-                             .hopper8 = has_8_bit});
+                             .hopper8 = has_8_bit,
+                             .panels = layout.group > 0 && on_hopper && hopper::panel_gemm_supported(panels)});
+  if (work.path == LinearPath::kHopperPanels) work.panels = panels;
   if (work.path == LinearPath::kHopper || work.path == LinearPath::kUnpackHopper) work.gemm = gemm;
   if (work.path == LinearPath::kHopper8) {
     work.gemm = gemm8;

@@ -26,6 +26,7 @@ class LinearPlanner {
   bool wants_rounded(const WeightLayout& layout) const;
   bool wants_unpacked(const WeightLayout& layout) const;
   bool plan_8_bit(const LinearLaunch& launch, hopper::GemmArgs& gemm, hopper::QuantizeArgs& activations) const;
+  hopper::PanelGemmArgs panel_gemm(const LinearLaunch& launch) const;
   hopper::GemmArgs hopper_gemm(const LinearLaunch& launch) const;
   bool use_hopper(const hopper::GemmArgs& gemm) const;
 

@@ -11,6 +11,7 @@ const char* run_linear(const LinearWork& work, void* stream) {
     case LinearPath::kSkinny: return launch_skinny(work.launch, stream);
     case LinearPath::kGemm: return launch_gemm(work.launch, stream);
     case LinearPath::kHopper: return hopper::launch_gemm(work.gemm, stream);
+    case LinearPath::kHopperPanels: return hopper::launch_panel_gemm(work.panels, stream);
     case LinearPath::kHopper8:
       if (work.activations.x != nullptr) {
         if (const char* error = hopper::launch_quantize_rows(work.activations, stream)) return error;

@@ -22,6 +22,7 @@ struct LinearWork {
   LinearLaunch launch{};
   void* unpacked = nullptr;            // bf16 weights; kUnpackGemm and kUnpackHopper
   hopper::GemmArgs gemm{};             // kHopper, kUnpackHopper, kHopper8
+  hopper::PanelGemmArgs panels{};      // kHopperPanels
   hopper::QuantizeArgs activations{};  // kHopper8; x is null where the norm before has rounded already
   bool operator==(const LinearWork&) const = default;
 };

@@ -82,7 +82,7 @@ __device__ __forceinline__ uint32_t pair_bits(const PanelLane& lane, const uint3
   if constexpr (Format::kBits == 4) {
     return (words[block] >> lane.pick) & 0x000F000FU;
   } else {
-    return (__byte_perm(words[2 * block], words[2 * block + 1], lane.pick) & 0x00FF00FFU) ^ 0x00800080U;
+    return and_xor(__byte_perm(words[2 * block], words[2 * block + 1], lane.pick), 0x00FF00FFU, 0x00800080U);
   }
 }
 

@@ -69,6 +69,12 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
   return *reinterpret_cast<const uint32_t*>(&pair);
 }
 __device__ __forceinline__ float from_f16(uint16_t bits) { return __half2float(__ushort_as_half(bits)); }
+// (bits & mask) ^ turned, in one instruction.
+__device__ __forceinline__ uint32_t and_xor(uint32_t bits, uint32_t mask, uint32_t turned) {
+  uint32_t result = 0;
+  asm("lop3.b32 %0, %1, %2, %3, 0x6A;" : "=r"(result) : "r"(bits), "r"(mask), "r"(turned));
+  return result;
+}
 // Pairs of bf16; numbers below the smallest normal one are kept.
 __device__ __forceinline__ uint32_t mul_bf16x2(uint32_t a, uint32_t b) {
   uint32_t product = 0;

@@ -12,6 +12,8 @@ constexpr int64_t kOneReadingMax = 32;
 // up to about here; on Hopper, whose products are faster, up to one reading for half as many.
 constexpr int64_t kPackedSkinnyMax = 128;
 constexpr int64_t kPackedSkinnyMaxHopper = 16;
+// hopper/'s product of panels, where skinny's is no longer as fast.
+constexpr int64_t kPanelsMin = 9;
 
 bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
 
@@ -26,6 +28,7 @@ LinearPath choose_linear(const LinearChoice& choice) {
     return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;
   }
   if (is_8_bit(choice.format) && choice.hopper8) return LinearPath::kHopper8;
+  if (choice.panels && choice.tokens >= kPanelsMin) return LinearPath::kHopperPanels;
   if (choice.tokens <= (choice.hopper ? kPackedSkinnyMaxHopper : kPackedSkinnyMax)) return LinearPath::kSkinny;
   return choice.hopper ? LinearPath::kUnpackHopper : LinearPath::kUnpackGemm;
 }

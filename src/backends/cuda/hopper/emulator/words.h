@@ -212,6 +212,7 @@ inline uint32_t pack_bf16(float low, float high) {
   return f32_to_bf16(low) | static_cast<uint32_t>(f32_to_bf16(high)) << 16U;
 }
 inline float from_f16(uint16_t bits) { return f16_to_f32(bits); }
+inline uint32_t and_xor(uint32_t bits, uint32_t mask, uint32_t turned) { return (bits & mask) ^ turned; }
 inline uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
   const auto half = [&](unsigned shift) {
     const auto of = [&](uint32_t pair) { return bf16_to_f32(static_cast<uint16_t>(pair >> shift)); };
