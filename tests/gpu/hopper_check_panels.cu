@@ -303,12 +303,12 @@ void measure_case(const Case& c, const Options& options) {
   const double by_bytes = bytes / options.ceilings.bytes_per_us;
   const double by_operations = operations / options.ceilings.bf16_flops_per_us;
   const double floor_us = std::max(by_bytes, by_operations);
-  const int calls = std::clamp(static_cast<int>(3000.0 / floor_us), 2, 40);
+  const int calls = std::clamp(static_cast<int>(1500.0 / floor_us), 2, 40);
   const double us = time_plan(*chosen, arrays, options, calls);
   double fastest = us;
   std::string name = name_of(*chosen);
   for (const PanelPlan& plan : hopper::panel_plans(shape, options.multiprocessors)) {
-    if (plan.cycles > 2.5 * chosen->cycles || (plan.schedule.in_waves && plan.cycles > 1.15 * chosen->cycles)) continue;
+    if (plan.cycles > 1.8 * chosen->cycles || (plan.schedule.in_waves && plan.cycles > 1.15 * chosen->cycles)) continue;
     const double of_plan = time_plan(plan, arrays, options, calls);
     if (of_plan < fastest) {
       fastest = of_plan;

@@ -24,6 +24,7 @@ namespace cove::cuda::hopper {
 
 struct PanelParams {
   PanelSchedule schedule{};
+  int32_t boxes = 0;  // outputs leave through out_map
   OutputParams output{};
   PartialSums partial{};
 };
@@ -36,8 +37,11 @@ struct PanelShape {
   static constexpr uint32_t kBytesScales = kPanelCount * Format::kScaleBytes;
   static constexpr uint32_t kCopiedBytes = kBytesW + kBytesX + kBytesScales;
   static constexpr uint32_t kStages = (220 * 1024) / kCopiedBytes;
+  // Outputs of the largest tile leave through shared memory: a box of 64 tokens by 64 outputs a warpgroup.
+  static constexpr bool kBoxes = kTokens == 128 && kTiles == 2;
+  static constexpr uint32_t kBoxBytes = kBoxes ? 64 * kRowBytes : 0;
   static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // and the mailbox of shared tiles
-  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kCopiedBytes + kBarrierBytes;
+  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kCopiedBytes + 2 * kBoxBytes + kBarrierBytes;
   // Batches of a stage: few registers for few rows, and at least two, so that they alternate between two buffers.
   static constexpr int kParts = kTiles == 1 || (Format::kBits == 4 && kTokens == 128) ? 2 : 1;
   static constexpr int kSteps = Format::kBlockK / 16 / kParts;  // products of a batch
@@ -51,10 +55,13 @@ struct PanelMemory {
     return base + Shape::kStages * Shape::kBytesW + stage * Shape::kBytesX;
   }
   __device__ __forceinline__ uint32_t scales(uint32_t stage) const {
-    return base + Shape::kStages * (Shape::kBytesW + Shape::kBytesX) + stage * Shape::kBytesScales;
+    return box(2) + stage * Shape::kBytesScales;
+  }
+  __device__ __forceinline__ uint32_t box(uint32_t warpgroup) const {
+    return base + Shape::kStages * (Shape::kBytesW + Shape::kBytesX) + warpgroup * Shape::kBoxBytes;
   }
   __device__ __forceinline__ uint32_t full(uint32_t stage) const {
-    return base + Shape::kStages * Shape::kCopiedBytes + stage * 8;
+    return scales(Shape::kStages) + stage * 8;
   }
   __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
   __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
@@ -206,10 +213,87 @@ __device__ __forceinline__ void store_panels(const OutputParams& output, const P
   }
 }
 
+// Pairs of tokens of one output, finished: half 0 is row g, 1 is row g + 8; of a SwiGLU both become one.
+struct FinishPairs {
+  float bias[2];
+  __device__ __forceinline__ uint32_t plain(const float* sums, int half) const {
+    return pack_bf16(sums[2 * half] + bias[half], sums[2 * half + 1] + bias[half]);
+  }
+  __device__ __forceinline__ uint32_t gated(const float* sums) const {
+    return pack_bf16(silu(sums[0] + bias[0]) * (sums[2] + bias[1]), silu(sums[1] + bias[0]) * (sums[3] + bias[1]));
+  }
+};
+
+// The store that used the box before has read it.
+__device__ __forceinline__ void open_box() {
+  if (threadIdx.x % kWarpgroup == 0) wait_stores_read<0>();
+  sync_named(1 + threadIdx.x / kWarpgroup, kWarpgroup);
+}
+__device__ __forceinline__ void send_box(const TensorMap& out_map, const OutputParams& output, int32_t column,
+                                         int32_t token, uint32_t box) {
+  fence_async_shared();
+  sync_named(1 + threadIdx.x / kWarpgroup, kWarpgroup);  // all of the box is written before it is copied
+  if (threadIdx.x % kWarpgroup > 0) return;
+  if (output.add != 0) {
+    add_2d(&out_map, column, token, box);
+  } else {
+    store_2d(&out_map, column, token, box);
+  }
+}
+
+// bf16 outputs by the copy engine, which leaves out what lies outside: rows of memory are tokens, so the sums, whose rows
+// are outputs, are transposed on their way into shared memory.
 template <class Format, int kTokens, int kTiles>
-__device__ __forceinline__ void consume_panels(const PanelParams& params,
+__device__ __forceinline__ void store_boxes(const TensorMap& out_map, const OutputParams& output, const PanelUnit& unit,
+                                            uint32_t box, const float (&sums)[kTiles][kTokens / 2]) {
+  static_assert(kTiles == 2);
+  const uint32_t lane = threadIdx.x % 32;
+  const uint32_t warp = threadIdx.x % kWarpgroup / 32;
+  const int32_t first_tile = (unit.row_tile * 2 + static_cast<int32_t>(threadIdx.x / kWarpgroup) - 1) * kTiles;
+  FinishPairs finish[kTiles];
+  COVE_UNROLL
+  for (int tile = 0; tile < kTiles; ++tile) {
+    const StreamRows<Format> rows(output, panel_feature<kTiles>(unit, tile));
+    finish[tile] = {{rows.bias[0], rows.bias[1]}};
+  }
+  COVE_UNROLL
+  for (int part = 0; part < kTokens / 64; ++part) {
+    const int32_t token = unit.token_tile * kTokens + part * 64;
+    if (output.swiglu != 0) {
+      open_box();
+      COVE_UNROLL
+      for (int i = 0; i < kTiles * 2; ++i) {  // four blocks of eight tokens a store
+        const int tile = i / 2;
+        const float* of = sums[tile] + (part * 8 + i % 2 * 4) * 4;
+        const uint32_t row = static_cast<uint32_t>(i % 2) * 32 + lane;
+        store_matrices_transposed(box + swizzled(row, static_cast<uint32_t>(tile) * 64 + warp * 16),
+                                  finish[tile].gated(of), finish[tile].gated(of + 4), finish[tile].gated(of + 8),
+                                  finish[tile].gated(of + 12));
+      }
+      send_box(out_map, output, first_tile * 32, token, box);
+    } else {
+      COVE_UNROLL
+      for (int tile = 0; tile < kTiles; ++tile) {
+        open_box();
+        COVE_UNROLL
+        for (int i = 0; i < 4; ++i) {  // two blocks of eight tokens, both halves, a store
+          const float* of = sums[tile] + (part * 8 + i * 2) * 4;
+          const uint32_t row = static_cast<uint32_t>(i) * 16 + lane / 16 * 8 + lane % 8;
+          store_matrices_transposed(box + swizzled(row, warp * 32 + lane / 8 % 2 * 16), finish[tile].plain(of, 0),
+                                    finish[tile].plain(of, 1), finish[tile].plain(of + 4, 0),
+                                    finish[tile].plain(of + 4, 1));
+        }
+        send_box(out_map, output, (first_tile + tile) * 64, token, box);
+      }
+    }
+  }
+}
+
+template <class Format, int kTokens, int kTiles>
+__device__ __forceinline__ void consume_panels(const TensorMap& out_map, const PanelParams& params,
                                                PanelMemory<PanelShape<Format, kTokens, kTiles>> memory) {
   constexpr int kRegisters = kTiles * kTokens / 2;
+  using Shape = PanelShape<Format, kTokens, kTiles>;
   const PanelLane lane = panel_lane<Format>();
   PanelWalk walk(params.schedule, static_cast<int32_t>(blockIdx.x), static_cast<int32_t>(gridDim.x));
   RingPlace ring;
@@ -227,8 +311,16 @@ __device__ __forceinline__ void consume_panels(const PanelParams& params,
                               .first_part_shift = unit.first_part_shift};
       if (!add_partial_sums(parts, reinterpret_cast<float(&)[kRegisters]>(sums))) continue;
     }
+    if constexpr (Shape::kBoxes) {
+      if (params.boxes != 0) {
+        store_boxes<Format, kTokens, kTiles>(out_map, params.output, unit, memory.box(threadIdx.x / kWarpgroup - 1),
+                                             sums);
+        continue;
+      }
+    }
     store_panels<Format, kTokens, kTiles>(params.output, unit, sums);
   }
+  if (Shape::kBoxes && threadIdx.x % kWarpgroup == 0) wait_stores();
 }
 
 // A cluster has a tile: this block's sums stay in its shared memory, where the ring was.
@@ -283,6 +375,7 @@ template <class Format, int kTokens, int kTiles>
 __global__ __launch_bounds__(kBlockThreads, 1) void gemm_panels_kernel(const __grid_constant__ TensorMap x_map,
                                                                        const __grid_constant__ TensorMap w_map,
                                                                        const __grid_constant__ TensorMap scale_map,
+                                                                       const __grid_constant__ TensorMap out_map,
                                                                        const __grid_constant__ PanelParams params) {
   using Shape = PanelShape<Format, kTokens, kTiles>;
   const PanelMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
@@ -318,7 +411,7 @@ __global__ __launch_bounds__(kBlockThreads, 1) void gemm_panels_kernel(const __g
       add_panels<Format, kTokens, kTiles>(params, unit, memory);
       sync_cluster();
     } else {
-      consume_panels<Format, kTokens, kTiles>(params, memory);
+      consume_panels<Format, kTokens, kTiles>(out_map, params, memory);
     }
   }
 }

@@ -42,13 +42,24 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
   if (const char* error = encode_map(x, x_map)) return error;
   if (const char* error = encode_map(w, w_map)) return error;
   if (const char* error = encode_map(scales, scale_map)) return error;
-  const PanelParams params{launch.plan.schedule, output_params(product), partial_sums(product)};
+  PanelParams params{launch.plan.schedule, 0, output_params(product), partial_sums(product)};
+  TensorMap out_map{};
+  const bool aligned = reinterpret_cast<uintptr_t>(product.out) % 16 == 0 && params.output.width % 8 == 0;
+  if (Shape::kBoxes && !product.out_f32 && aligned) {
+    const ArrayDesc out{.data = product.out,
+                        .rows = product.tokens,
+                        .columns = params.output.width,
+                        .pitch = int64_t{params.output.width} * 2,
+                        .box_rows = 64};
+    if (const char* error = encode_map(out, out_map)) return error;
+    params.boxes = 1;
+  }
   const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
                           .threads = kBlockThreads,
                           .cluster = static_cast<unsigned>(launch.plan.schedule.cluster_parts),
                           .shared_bytes = Shape::kSharedBytes};
   return launch_early(gemm_panels_kernel<Format, kTokens, kTiles>, shape, static_cast<cudaStream_t>(launch.stream),
-                      x_map, w_map, scale_map, params);
+                      x_map, w_map, scale_map, out_map, params);
 }
 
 template <class Format, int kTokens>

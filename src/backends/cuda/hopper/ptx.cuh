@@ -265,4 +265,12 @@ __device__ __forceinline__ void store_matrices(uint32_t to, uint32_t m0, uint32_
                : "memory");
 }
 
+// The same, each matrix transposed: row r of memory gets column r.
+__device__ __forceinline__ void store_matrices_transposed(uint32_t to, uint32_t m0, uint32_t m1, uint32_t m2,
+                                                          uint32_t m3) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(m0), "r"(m1),
+               "r"(m2), "r"(m3)
+               : "memory");
+}
+
 }  // namespace cove::cuda::hopper

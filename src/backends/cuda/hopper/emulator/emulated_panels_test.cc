@@ -134,7 +134,9 @@ class Product {
 
   template <int kTokens, int kTiles>
   void run(const PanelSchedule& schedule, int32_t blocks) {
+    const bool boxes = !shape_.out_f32 && shape_.width() % 8 == 0;
     const PanelParams params{schedule,
+                             boxes ? 1 : 0,
                              {.bias = shape_.bias ? bias_.data() : nullptr,
                               .out_f32 = shape_.out_f32 ? reinterpret_cast<float*>(out_.data()) : nullptr,
                               .out_bf16 = shape_.out_f32 ? nullptr : out_.data(),
@@ -147,9 +149,11 @@ class Product {
     const TensorMap x_map{reinterpret_cast<std::byte*>(x_.data()), shape_.rows, shape_.in, x_pitch_ * 2, 2, kTokens};
     const TensorMap w_map = w_.map(kTiles * 8);
     const TensorMap scale_map = w_.scale_map(kTiles * 8);
+    const TensorMap out_map{
+        reinterpret_cast<std::byte*>(out_.data()), shape_.rows, shape_.width(), shape_.width() * 2, 2, 64};
     emulated::Machine::get().run(static_cast<uint32_t>(blocks), static_cast<uint32_t>(schedule.cluster_parts),
                                  kBlockThreads, PanelShape<Format, kTokens, kTiles>::kSharedBytes,
-                                 [&] { gemm_panels_kernel<Format, kTokens, kTiles>(x_map, w_map, scale_map, params); });
+                                 [&] { gemm_panels_kernel<Format, kTokens, kTiles>(x_map, w_map, scale_map, out_map, params); });
   }
 
   void check() {

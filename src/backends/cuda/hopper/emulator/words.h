@@ -206,6 +206,22 @@ inline void store_matrices(uint32_t to, uint32_t m0, uint32_t m1, uint32_t m2, u
   machine().meet_warp();
 }
 
+inline void store_matrices_transposed(uint32_t to, uint32_t m0, uint32_t m1, uint32_t m2, uint32_t m3) {
+  emulated::Thread& self = machine().self();
+  self.shown[0] = to;
+  machine().meet_warp();
+  const uint32_t lane = self.place.thread.x % emulated::kLanes;
+  const uint32_t matrices[4] = {m0, m1, m2, m3};
+  for (uint32_t i = 0; i < 4; ++i) {
+    for (uint32_t odd = 0; odd < 2; ++odd) {
+      const auto value = static_cast<uint16_t>(matrices[i] >> (16 * odd));
+      const uint32_t row = machine().lane(i * 8 + lane % 4 * 2 + odd).shown[0];
+      std::memcpy(machine().shared(self.block, row + lane / 4 * 2, 2), &value, 2);
+    }
+  }
+  machine().meet_warp();
+}
+
 inline uint16_t to_bf16(float value) { return f32_to_bf16(value); }
 inline float from_bf16(uint16_t value) { return bf16_to_f32(value); }
 inline uint32_t pack_bf16(float low, float high) {
