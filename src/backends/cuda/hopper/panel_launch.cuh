@@ -9,9 +9,9 @@
 
 namespace cove::cuda::hopper {
 
-template <class Format, int kTokens, int kTiles>
+template <class Shape>
 const char* launch_panel_kernel(const PanelLaunch& launch) {
-  using Shape = PanelShape<Format, kTokens, kTiles>;
+  using Format = typename Shape::Format;
   const PanelGemmArgs& args = launch.args;
   const GemmArgs& product = args.product;
   const int64_t panels = product.weight_rows / kPanelRows;
@@ -23,7 +23,7 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
                     .rows = product.tokens,
                     .columns = product.in,
                     .pitch = product.x_pitch,
-                    .box_rows = kTokens};
+                    .box_rows = Shape::kTokens};
   const WordsDesc w{.data = product.weight,
                     .columns = 32,
                     .rows = chunks * 8,
@@ -50,22 +50,25 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
                         .rows = product.tokens,
                         .columns = params.output.width,
                         .pitch = int64_t{params.output.width} * 2,
-                        .box_rows = 64};
+                        .box_rows = 32};
     if (const char* error = encode_map(out, out_map)) return error;
     params.boxes = 1;
   }
   const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
-                          .threads = kBlockThreads,
+                          .threads = kWarpgroup + Shape::kThreads,
                           .cluster = static_cast<unsigned>(launch.plan.schedule.cluster_parts),
                           .shared_bytes = Shape::kSharedBytes};
-  return launch_early(gemm_panels_kernel<Format, kTokens, kTiles>, shape, static_cast<cudaStream_t>(launch.stream),
+  return launch_early(gemm_panels_kernel<Shape>, shape, static_cast<cudaStream_t>(launch.stream),
                       x_map, w_map, scale_map, out_map, params);
 }
 
 template <class Format, int kTokens>
 const char* launch_panel_tokens(const PanelLaunch& launch) {
-  return launch.plan.row_tiles == 2 ? launch_panel_kernel<Format, kTokens, 2>(launch)
-                                    : launch_panel_kernel<Format, kTokens, 1>(launch);
+  if (launch.plan.row_tiles == 1) return launch_panel_kernel<PanelShape<Format, kTokens, 2, 1>>(launch);
+  if constexpr (kTokens < 128) {
+    if (launch.plan.warpgroups == 4) return launch_panel_kernel<PanelShape<Format, kTokens, 4, 1>>(launch);
+  }
+  return launch_panel_kernel<PanelShape<Format, kTokens, 2, 2>>(launch);
 }
 
 template <class Format>

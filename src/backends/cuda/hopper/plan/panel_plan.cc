@@ -13,7 +13,9 @@ constexpr double kL2BytesAll = 3430;      // read into shared memory, all multip
 constexpr double kL2BytesMax = 40.0;      // by one of them
 constexpr double kMemoryBytesAll = 2650;  // out of device memory, all multiprocessors together
 constexpr double kTensorShare = 0.75;     // of the tensor cores' peak
-constexpr double kPairInstructions = 5.0;  // of a scheduler, for two weights of a lane: what expand_panel issues, with gaps
+// Cycles of a scheduler for two weights of a lane: with two warps, with four.
+constexpr double kPairCycles2 = 10.0;
+constexpr double kPairCycles4 = 6.0;
 constexpr double kUnitCycles = 2500.0;    // of a tile: filling the ring, epilogue
 constexpr double kLaunchCycles = 6000.0;  // of a kernel
 constexpr double kShareCycles = 2000.0;   // a part's way through device memory
@@ -40,17 +42,23 @@ double block_cycles(const PanelGemmShape& shape, const PanelPlan& plan, int64_t 
   const double bytes = rows * k * (static_cast<double>(shape.bits) / 8 + 2.0 / static_cast<double>(shape.group)) +
                        plan.token_tile * k * 2;
   const double tensor = rows * k * plan.token_tile / 2048 / kTensorShare;
-  const double expand = rows * k / 2 / 128 * kPairInstructions;
+  const double expand = rows * k / 2 / 128 * (plan.warpgroups == 4 ? kPairCycles4 : kPairCycles2);
   const double l2 = std::min(kL2BytesMax, kL2BytesAll / static_cast<double>(blocks));
   return std::max({tensor, expand, bytes / l2});
 }
 
 double slot_bytes(const PanelPlan& plan) { return double{kTileRows} * plan.row_tiles * plan.token_tile * 4; }
 
-PanelPlan stream_of(const PanelGemmShape& shape, int32_t row_tiles) {
-  PanelPlan plan{.token_tile = 16, .row_tiles = row_tiles};
+struct Rows {  // of weights, of a tile
+  int32_t row_tiles = 1;
+  int32_t warpgroups = 2;
+};
+constexpr Rows kRows[] = {{1, 2}, {2, 2}, {2, 4}};
+
+PanelPlan stream_of(const PanelGemmShape& shape, const Rows& rows) {
+  PanelPlan plan{.token_tile = 16, .row_tiles = rows.row_tiles, .warpgroups = rows.warpgroups};
   while (plan.token_tile < shape.rows) plan.token_tile *= 2;
-  plan.schedule.stream.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, int64_t{kTileRows} * row_tiles));
+  plan.schedule.stream.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, int64_t{kTileRows} * rows.row_tiles));
   plan.schedule.stream.k_blocks = static_cast<int32_t>(shape.padded / block_k(shape));
   return plan;
 }
@@ -61,8 +69,8 @@ double stretch_cycles(const PanelGemmShape& shape, const PanelPlan& plan) {
   return kLaunchCycles + kUnitCycles + std::max(units * block_cycles(shape, plan, plan.blocks), memory_cycles(shape));
 }
 
-std::optional<PanelPlan> plan_stretches(const PanelGemmShape& shape, int32_t row_tiles, int multiprocessors) {
-  PanelPlan plan = stream_of(shape, row_tiles);
+std::optional<PanelPlan> plan_stretches(const PanelGemmShape& shape, const Rows& rows, int multiprocessors) {
+  PanelPlan plan = stream_of(shape, rows);
   StreamSchedule& s = plan.schedule.stream;
   s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, multiprocessors));
   plan.blocks = s.workers;
@@ -83,9 +91,9 @@ int64_t clusters_at_once(int64_t blocks, int multiprocessors) {
   return std::min<int64_t>(in_groups, int64_t{multiprocessors} * 9 / 10 / blocks);
 }
 
-std::optional<PanelPlan> plan_cluster(const PanelGemmShape& shape, int32_t row_tiles, int32_t parts,
+std::optional<PanelPlan> plan_cluster(const PanelGemmShape& shape, const Rows& rows, int32_t parts,
                                       int multiprocessors) {
-  PanelPlan plan = stream_of(shape, row_tiles);
+  PanelPlan plan = stream_of(shape, rows);
   StreamSchedule& s = plan.schedule.stream;
   if (s.tiles > clusters_at_once(parts, multiprocessors) || s.k_blocks < parts * kBlocksOfPartMin) return std::nullopt;
   plan.schedule.cluster_parts = parts;
@@ -133,11 +141,10 @@ std::vector<PanelPlan> panel_plans(const PanelGemmShape& shape, int multiprocess
     if (plan) plans.push_back(*plan);
   };
   if (shape.rows <= kTileRows) {
-    for (const int32_t row_tiles : {1, 2}) {
-      add(plan_stretches(shape, row_tiles, multiprocessors));
-      for (int32_t parts = 2; parts <= kPanelPartsMax; ++parts) {
-        add(plan_cluster(shape, row_tiles, parts, multiprocessors));
-      }
+    for (const Rows& rows : kRows) {
+      if (rows.warpgroups == 4 && shape.rows > 64) continue;  // registers are too few
+      add(plan_stretches(shape, rows, multiprocessors));
+      for (int32_t parts = 2; parts <= kPanelPartsMax; ++parts) add(plan_cluster(shape, rows, parts, multiprocessors));
     }
     return plans;
   }
