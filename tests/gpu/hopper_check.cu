@@ -1,7 +1,8 @@
 // Checks and measures every kernel of src/backends/cuda/hopper on a GPU of compute capability 9.0. Stand-alone: needs
 // no test framework. tests/gpu/hopper_check.sh builds and runs it.
 //
-//   hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] [attention]     (no name: all)
+//   hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] [attention]     (no
+//   name: all)
 //
 // Exit status: 0 when every check passed, 1 when one failed, 77 when there is no such GPU.
 
@@ -52,9 +53,9 @@ bool parse(int count, char** words, Options& options, Wanted& wanted) {
       wanted.panels |= word == "panels";
       wanted.attention |= word == "attention";
     } else {
-      std::fprintf(
-          stderr,
-          "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] [attention]\n");
+      std::fprintf(stderr,
+                   "usage: hopper_check [--seed N] [--no-speeds | --only-speeds] [--trace] [quantize] [gemm] [panels] "
+                   "[attention]\n");
       return false;
     }
   }

@@ -56,7 +56,8 @@ std::string name_of(const PanelPlan& plan) {
   if (plan.schedule.in_waves) {
     std::snprintf(text, sizeof text, "waves%dx%d", plan.schedule.tiles.full_tiles, plan.schedule.tiles.split);
   } else if (plan.schedule.cluster_parts > 1) {
-    std::snprintf(text, sizeof text, "w%d %d cluster%d", plan.warpgroups, 128 * plan.row_tiles, plan.schedule.cluster_parts);
+    std::snprintf(text, sizeof text, "w%d %d cluster%d", plan.warpgroups, 128 * plan.row_tiles,
+                  plan.schedule.cluster_parts);
   } else {
     std::snprintf(text, sizeof text, "w%d %d stream", plan.warpgroups, 128 * plan.row_tiles);
   }
@@ -82,9 +83,10 @@ class Arrays {
  public:
   Arrays(const Case& c, int copies)
       : case_(c),
-        layout_(cuda::plan_weight(c.format.format, c.swiglu ? std::vector<int64_t>{c.outputs / 2, c.outputs / 2}
-                                                             : std::vector<int64_t>{c.outputs},
-                                  c.in, c.format.group)),
+        layout_(cuda::plan_weight(
+            c.format.format,
+            c.swiglu ? std::vector<int64_t>{c.outputs / 2, c.outputs / 2} : std::vector<int64_t>{c.outputs}, c.in,
+            c.format.group)),
         x_pitch_((c.in * 2 + 15) / 16 * 16 + 48),
         x_((c.tokens + 3) * x_pitch_),
         bias_(layout_.rows * 4),
@@ -178,8 +180,7 @@ struct ReferenceArgs {
 __device__ double weight_value(const DeviceWeight& w, int64_t row, int64_t k) {
   const WeightLayout& layout = w.layout;
   const auto* word = static_cast<const uint8_t*>(w.weight) + layout.panel_word(row, k / 8);
-  const double scale =
-      static_cast<double>(__half2float(__ushort_as_half(w.group_scale[layout.panel_scale(row, k)])));
+  const double scale = static_cast<double>(__half2float(__ushort_as_half(w.group_scale[layout.panel_scale(row, k)])));
   const int64_t i = k % 8;
   if (layout.format == WeightFormat::kQ4) {
     const uint32_t octet = reinterpret_cast<const uint32_t*>(word)[k / 32 % 4];
@@ -189,10 +190,10 @@ __device__ double weight_value(const DeviceWeight& w, int64_t row, int64_t k) {
   return static_cast<double>(static_cast<int8_t>(word[k / 32 % 2 * 8 + place])) * scale;
 }
 __device__ double dot(const ReferenceArgs& r, int64_t row, int64_t weight_row) {
-  const auto* x =
-      reinterpret_cast<const __nv_bfloat16*>(static_cast<const uint8_t*>(r.gemm.x) + row * r.gemm.x_pitch);
+  const auto* x = reinterpret_cast<const __nv_bfloat16*>(static_cast<const uint8_t*>(r.gemm.x) + row * r.gemm.x_pitch);
   double sum = 0.0;
-  for (int64_t k = threadIdx.x; k < r.gemm.in; k += blockDim.x) sum += widen(x[k]) * weight_value(r.weight, weight_row, k);
+  for (int64_t k = threadIdx.x; k < r.gemm.in; k += blockDim.x)
+    sum += widen(x[k]) * weight_value(r.weight, weight_row, k);
   sum = block_sum(sum);
   return r.gemm.bias != nullptr ? sum + static_cast<double>(r.gemm.bias[weight_row]) : sum;
 }
@@ -221,8 +222,8 @@ Errors compare(const PanelGemmArgs& args, const DeviceWeight& weight, const Case
   reset_errors(errors);
   constexpr int64_t kAllBelow = 1 << 18;
   const int64_t total = c.tokens * c.width();
-  const ReferenceArgs reference{args.product, weight,  c.width(), total < kAllBelow ? total : 1 << 13, 3e-2,
-                                c.seed,       errors.as<Errors>()};
+  const ReferenceArgs reference{args.product, weight, c.width(),          total < kAllBelow ? total : 1 << 13,
+                                3e-2,         c.seed, errors.as<Errors>()};
   reference_kernel<<<static_cast<unsigned>(reference.count), 128>>>(reference);
   REQUIRE_CUDA(cudaGetLastError());
   REQUIRE_CUDA(cudaDeviceSynchronize());
@@ -309,7 +310,8 @@ void measure_case(const Case& c, const Options& options) {
   std::string name = name_of(*chosen);
   for (const PanelPlan& plan : hopper::panel_plans(shape, options.multiprocessors)) {
     if (const char* all = std::getenv("COVE_CHECK_ALL"); all != nullptr && c.tokens <= 128) {
-      std::printf("    %s %.1f (%.1f)\n", name_of(plan).c_str(), time_plan(plan, arrays, options, calls), plan.cycles / 1700.0);
+      std::printf("    %s %.1f (%.1f)\n", name_of(plan).c_str(), time_plan(plan, arrays, options, calls),
+                  plan.cycles / 1700.0);
     }
     if (plan.cycles > 1.8 * chosen->cycles || (plan.schedule.in_waves && plan.cycles > 1.15 * chosen->cycles)) continue;
     const double of_plan = time_plan(plan, arrays, options, calls);
@@ -319,12 +321,16 @@ void measure_case(const Case& c, const Options& options) {
     }
   }
   const Unpacked unpacked(arrays.layout(), args);
-  const double by_bf16 = c.tokens < 3 ? 0.0 : time_us(std::min(calls, 8), [&](int i, cudaStream_t stream) {
-    unpacked.run(arrays.weight(i), stream);
-  });
-  const double bf16 = c.tokens < 3 ? 0.0 : time_us(std::min(calls, 8), [&](int, cudaStream_t stream) {
-    require_launch(hopper::launch_gemm(unpacked.gemm, stream), "bf16");
-  });
+  const double by_bf16 =
+      c.tokens < 3
+          ? 0.0
+          : time_us(std::min(calls, 8), [&](int i, cudaStream_t stream) { unpacked.run(arrays.weight(i), stream); });
+  const double bf16 =
+      c.tokens < 3
+          ? 0.0
+          : time_us(
+                std::min(calls, 8),
+                [&](int, cudaStream_t stream) { require_launch(hopper::launch_gemm(unpacked.gemm, stream), "bf16"); });
   std::printf("  %-6s %6lld %7lld %6lld %9.1f %9.1f %-12s %9.1f %-12s %5.0f%% %s %9.1f %9.1f\n", c.format.name,
               static_cast<long long>(c.tokens), static_cast<long long>(c.outputs), static_cast<long long>(c.in),
               chosen->cycles / 1700.0, us, name_of(*chosen).c_str(), fastest, name.c_str(), 100.0 * floor_us / us,
@@ -351,8 +357,9 @@ void check_panels(const Options& options) {
 }
 
 void measure_panels(const Options& options) {
-  std::printf("\nshare = of the larger of operations / peak and bytes / bandwidth; unpacked = to bf16 first; bf16 = that "
-              "product alone, out of L2 where it fits\n");
+  std::printf(
+      "\nshare = of the larger of operations / peak and bytes / bandwidth; unpacked = to bf16 first; bf16 = that "
+      "product alone, out of L2 where it fits\n");
   std::printf("  %-6s %6s %7s %6s %9s %9s %-12s %9s %-12s %6s %6s %9s %9s\n", "type", "tokens", "outputs", "in",
               "predict", "us", "plan", "fastest", "", "share", "binds", "unpacked", "bf16");
   for (const Format& format : kFormats) {

@@ -6,14 +6,13 @@
 // zeros outside); weights in panels of 16 rows (plan/weight_layout.h) through a tensor map of 128-byte rows, eight a
 // chunk (box: one chunk of all panels of a tile); f16 scales likewise, without swizzle; out [tokens][width], any pitch.
 // Who: a block has 64 kGroups kTiles rows of weights by kTokens tokens at a time; warpgroup 0 issues copies, all stages
-// ahead and the weights' before the kernel that makes x has ended; the others have kTiles times 64 rows each. Up to 128 tokens
-// blocks walk equal stretches of StreamSchedule, or a cluster has a tile and adds its parts in shared memory, as in
-// gemm_stream.cuh; for more they walk TileSchedule (M: tokens, N: rows of weights).
-// Bytes of a block of K = 128, 256 rows of 4 bits: 16 KB of weights, 256 kTokens of x out of L2. Cycles: 16 kTokens of
-// tensor cores; 2 048 pairs of weights a scheduler... see docs/kernels/hopper.md. Memory binds up to about 50 tokens.
-// Registers: while the tensor cores read one batch of A, the next is made in the other buffer.
-// Sums: f32, along K in order; parts in the order of K.
-// Source: own.
+// ahead and the weights' before the kernel that makes x has ended; the others have kTiles times 64 rows each. Up to 128
+// tokens blocks walk equal stretches of StreamSchedule, or a cluster has a tile and adds its parts in shared memory, as
+// in gemm_stream.cuh; for more they walk TileSchedule (M: tokens, N: rows of weights). Bytes of a block of K = 128, 256
+// rows of 4 bits: 16 KB of weights, 256 kTokens of x out of L2. Cycles: 16 kTokens of tensor cores; 2 048 pairs of
+// weights a scheduler... see docs/kernels/hopper.md. Memory binds up to about 50 tokens. Registers: while the tensor
+// cores read one batch of A, the next is made in the other buffer. Sums: f32, along K in order; parts in the order of
+// K. Source: own.
 
 #include "backends/cuda/hopper/formats.cuh"
 #include "backends/cuda/hopper/gemm_stream.cuh"
@@ -51,7 +50,7 @@ struct PanelShape {
   // Batches of a stage: few registers where there are few, and at least two, so that they alternate between buffers.
   static constexpr int kParts = kTiles == 1 || (Format::kBits == 4 && kTokens == 128) ? 2 : 1;
   static constexpr int kSteps = Format::kBlockK / 16 / kParts;  // products of a batch
-  static constexpr int kBuffers = 2;  // of A
+  static constexpr int kBuffers = 2;                            // of A
   static_assert(kGroups == 2 || kTokens < 128, "sums, two buffers and what becomes a third need more registers");
   static constexpr int kConsumerRegisters = kGroups == 4 ? 112 : 224;
   static constexpr int kProducerRegisters = 56;
@@ -71,9 +70,7 @@ struct PanelMemory {
   __device__ __forceinline__ uint32_t box(uint32_t warpgroup) const {
     return base + Shape::kStages * (Shape::kBytesW + Shape::kBytesX) + warpgroup * Shape::kBoxBytes;
   }
-  __device__ __forceinline__ uint32_t full(uint32_t stage) const {
-    return scales(Shape::kStages) + stage * 8;
-  }
+  __device__ __forceinline__ uint32_t full(uint32_t stage) const { return scales(Shape::kStages) + stage * 8; }
   __device__ __forceinline__ uint32_t empty(uint32_t stage) const { return full(stage) + Shape::kStages * 8; }
   __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
   // Sums of a finished stretch, over the ring: [register / 4][consumer][4].
@@ -379,10 +376,12 @@ __device__ __forceinline__ void add_panels(const PanelParams& params, const Pane
 }
 
 template <class Shape>
-__global__ __launch_bounds__(kWarpgroup + Shape::kThreads, 1) void gemm_panels_kernel(
-    const __grid_constant__ TensorMap x_map, const __grid_constant__ TensorMap w_map,
-    const __grid_constant__ TensorMap scale_map, const __grid_constant__ TensorMap out_map,
-    const __grid_constant__ PanelParams params) {
+__global__ __launch_bounds__(kWarpgroup + Shape::kThreads,
+                             1) void gemm_panels_kernel(const __grid_constant__ TensorMap x_map,
+                                                        const __grid_constant__ TensorMap w_map,
+                                                        const __grid_constant__ TensorMap scale_map,
+                                                        const __grid_constant__ TensorMap out_map,
+                                                        const __grid_constant__ PanelParams params) {
   const PanelMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
   if (threadIdx.x == 0) {
     prefetch_map(&w_map);

@@ -44,12 +44,14 @@ bool panel_gemm_supported(const PanelGemmArgs& args) {
   if (product.tokens < 1 || product.in < 1 || product.weight_rows < 16 || product.multiprocessors < 2) return false;
   if (product.interleaved != product.swiglu || (product.swiglu && product.out_f32)) return false;
   if (product.add && (product.swiglu || product.out_f32)) return false;
-  const bool known = (args.bits == 4 && (args.group == 32 || args.group == 128)) || (args.bits == 8 && args.group == 32);
+  const bool known =
+      (args.bits == 4 && (args.group == 32 || args.group == 128)) || (args.bits == 8 && args.group == 32);
   if (!known || args.padded % 128 != 0 || args.padded < product.in) return false;
   if (!aligned(product.x, 16) || product.x_pitch % 16 != 0 || !aligned(product.weight, 128)) return false;
   if (args.group_scale == nullptr || !aligned(args.group_scale, 16) || !aligned(product.bias, 8)) return false;
   if (product.weight_rows % 16 != 0 || product.out_features > product.weight_rows) return false;
-  if (product.tokens >= kElementsMax || args.padded >= kElementsMax || product.weight_rows >= kElementsMax) return false;
+  if (product.tokens >= kElementsMax || args.padded >= kElementsMax || product.weight_rows >= kElementsMax)
+    return false;
   return choose(args).has_value();
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Between panel_gemm.cc, which chooses, and the translation units that hold the kernels of one format each; and products
-// with a plan of the caller's choice, for tests and measurements. No CUDA types.
+// Between panel_gemm.cc, which chooses, and the translation units that hold the kernels of one format each; and
+// products with a plan of the caller's choice, for tests and measurements. No CUDA types.
 
 #include "backends/cuda/hopper/hopper.h"
 #include "backends/cuda/hopper/plan/panel_plan.h"

@@ -58,8 +58,8 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
                           .threads = kWarpgroup + Shape::kThreads,
                           .cluster = static_cast<unsigned>(launch.plan.schedule.cluster_parts),
                           .shared_bytes = Shape::kSharedBytes};
-  return launch_early(gemm_panels_kernel<Shape>, shape, static_cast<cudaStream_t>(launch.stream),
-                      x_map, w_map, scale_map, out_map, params);
+  return launch_early(gemm_panels_kernel<Shape>, shape, static_cast<cudaStream_t>(launch.stream), x_map, w_map,
+                      scale_map, out_map, params);
 }
 
 template <class Format, int kTokens>

@@ -2,17 +2,16 @@
 // Weights of 4 and 8 bits (kQ4, kQ8 of plan/weight_layout.h) from a panel in shared memory to the A operand of wgmma:
 // bf16 in registers, multiplied by their group's scale. Included by gemm_panels.cuh.
 //
-// Order of K. A lane holds K = 2 t, 2 t + 1, 2 t + 8, 2 t + 9 of each 16: pair t of two octets, where a panel's word has
-// all four pairs of one octet. So a lane reads the words of all four lanes of its quad (which read the same: shared
+// Order of K. A lane holds K = 2 t, 2 t + 1, 2 t + 8, 2 t + 9 of each 16: pair t of two octets, where a panel's word
+// has all four pairs of one octet. So a lane reads the words of all four lanes of its quad (which read the same: shared
 // memory serves a quad once) and takes its pair out of each. x stays as it is in memory.
 //
 // Three instructions a pair. A number n of up to 8 bits in the last bits of a bf16 is n * 2^-133, exactly: below
 // 2^-125 bf16 are evenly spaced. One fused multiply-add with S = scale * 2^109 and C = -offset * scale * 2^-24 makes
-// (n - offset) * scale * 2^-24 of it, with one rounding; C is exact, since offsets are powers of two (8 for nibbles, 128
-// for bytes with their sign bit turned). The factor 2^-24, which keeps every f16 scale within bf16's range, is taken
-// from the sums.
-// Accuracy: the scale is rounded to bf16 and the product again, 2^-9 each; launch_unpack rounds only the product. Both
-// are far below what 4 bits lose, and the same size as the rounding of x.
+// (n - offset) * scale * 2^-24 of it, with one rounding; C is exact, since offsets are powers of two (8 for nibbles,
+// 128 for bytes with their sign bit turned). The factor 2^-24, which keeps every f16 scale within bf16's range, is
+// taken from the sums. Accuracy: the scale is rounded to bf16 and the product again, 2^-9 each; launch_unpack rounds
+// only the product. Both are far below what 4 bits lose, and the same size as the rounding of x.
 
 #include <cstdint>
 
@@ -31,8 +30,8 @@ struct Panels {
   static constexpr bool kScaled = false;  // of outputs
   static constexpr int kBits = kBitsOf;
   static constexpr int kGroup = kGroupOf;
-  static constexpr int kBlockK = kBits == 4 ? 128 : 64;  // inputs of a chunk
-  static constexpr int kScales = kBlockK / kGroup;       // of a row's chunk
+  static constexpr int kBlockK = kBits == 4 ? 128 : 64;              // inputs of a chunk
+  static constexpr int kScales = kBlockK / kGroup;                   // of a row's chunk
   static constexpr uint32_t kScaleBytes = kPanelRows * kScales * 2;  // of a panel's chunk
   static constexpr int kWordsOfBlock = kBits == 4 ? 1 : 2;  // 32-bit words of a lane's 16 bytes that have 32 inputs
   static constexpr uint32_t kMinusOffset = kBits == 4 ? 0x80088008U : 0x80808080U;  // -8 or -128, times 2^-133: C / S
@@ -98,8 +97,8 @@ __device__ __forceinline__ PairFactors pair_factors(uint16_t f16_scale) {
   return {pair, mul_bf16x2(pair, Format::kMinusOffset)};
 }
 
-// What a lane needs of part `part` of a panel's chunk for kSteps products, as it is in shared memory: words of rows g and
-// g + 8 by octet, and the pairs of their scales.
+// What a lane needs of part `part` of a panel's chunk for kSteps products, as it is in shared memory: words of rows g
+// and g + 8 by octet, and the pairs of their scales.
 template <class Format, int kSteps>
 struct PanelPart {
   static constexpr int kBlocks = kSteps / 2;  // of 32 inputs
@@ -135,8 +134,8 @@ struct PanelPart {
       for (int octet = 0; octet < 4; ++octet) {
         COVE_UNROLL
         for (int half = 0; half < 2; ++half) {
-          a[2 * block + octet / 2][octet % 2 * 2 + half] = fma_bf16x2(
-              pair_bits<Format>(lane, words[half][octet], block), factors[half].scale, factors[half].minus);
+          a[2 * block + octet / 2][octet % 2 * 2 + half] =
+              fma_bf16x2(pair_bits<Format>(lane, words[half][octet], block), factors[half].scale, factors[half].minus);
         }
       }
     }

@@ -1,8 +1,8 @@
 #pragma once
 // A tile whose K is divided over several blocks: each leaves its sums in device memory, and the one that finishes last
 // adds all of them, in the order of the parts, so that the result does not depend on who was last. Nobody waits for
-// anybody. Called by the consumer threads of a block, 256 or kThreads; a thread's registers keep their order, so that the
-// layout in memory is [register / 4][thread][4] and every access is 16 bytes wide and coalesced.
+// anybody. Called by the consumer threads of a block, 256 or kThreads; a thread's registers keep their order, so that
+// the layout in memory is [register / 4][thread][4] and every access is 16 bytes wide and coalesced.
 
 #include <cstdint>
 

@@ -100,8 +100,8 @@ inline const char* encode_map(const WordsDesc& array, CUtensorMap& map) {
   const cuuint32_t box[3] = {static_cast<cuuint32_t>(array.box_columns), static_cast<cuuint32_t>(array.box_rows),
                              static_cast<cuuint32_t>(array.box_planes)};
   const cuuint32_t steps[3] = {1, 1, 1};
-  const auto swizzle = array.box_columns * 4 == 128 && array.box_planes > 0 ? CU_TENSOR_MAP_SWIZZLE_128B
-                                                                            : CU_TENSOR_MAP_SWIZZLE_NONE;
+  const auto swizzle =
+      array.box_columns * 4 == 128 && array.box_planes > 0 ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE;
   const CUresult result =
       encode(&map, CU_TENSOR_MAP_DATA_TYPE_UINT32, array.box_planes > 0 ? 3 : 2, const_cast<void*>(array.data), sizes,
              strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,

@@ -65,13 +65,13 @@ __device__ __forceinline__ void wgmma_pin(int32_t& reg) { asm volatile("" : "+r"
                  : "l"(a), "l"(b), "r"(accumulate));                                                 \
   }
 // The same with A in registers (16 bf16 a row: four pairs a thread); B_N: 1 for B read N-major.
-#define COVE_WGMMA_A_REGISTERS(NAME, REGS, SHAPE, A0, A1, A2, A3, B, P, B_N)                                         \
-  __device__ __forceinline__ void NAME(float(&d)[REGS], const uint32_t(&a)[4], uint64_t b, int32_t accumulate) {     \
-    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\nwgmma.mma_async.sync.aligned." SHAPE                 \
+#define COVE_WGMMA_A_REGISTERS(NAME, REGS, SHAPE, A0, A1, A2, A3, B, P, B_N)                                      \
+  __device__ __forceinline__ void NAME(float(&d)[REGS], const uint32_t(&a)[4], uint64_t b, int32_t accumulate) {  \
+    asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #P ", 0;\nwgmma.mma_async.sync.aligned." SHAPE              \
                  " {" COVE_REGISTERS_##REGS "}, {%" #A0 ", %" #A1 ", %" #A2 ", %" #A3 "}, %" #B ", p, 1, 1, " B_N \
-                 ";\n}\n"                                                                                            \
-                 : COVE_OPERANDS_##REGS(COVE_FLOAT, 0)                                                               \
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));                             \
+                                            ";\n}\n"                                                              \
+                 : COVE_OPERANDS_##REGS(COVE_FLOAT, 0)                                                            \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));                          \
   }
 #define COVE_FLOAT "+f"
 #define COVE_INT "+r"

@@ -91,7 +91,8 @@ class PanelWeights {
   }
   void put(int64_t row, int64_t k, int value) {
     values_[static_cast<size_t>(row * inputs_ + k)] = static_cast<int8_t>(value);
-    const int64_t word = (((row / 16 * chunks_ + k / Format::kBlockK) * 2 + row / 8 % 2) * 32 + row % 8 * 4 + k / 8 % 4) * 16;
+    const int64_t word =
+        (((row / 16 * chunks_ + k / Format::kBlockK) * 2 + row / 8 % 2) * 32 + row % 8 * 4 + k / 8 % 4) * 16;
     const int64_t octet = k % Format::kBlockK / 32;
     const int64_t i = k % 8;
     if (Format::kBits == 8) {
@@ -146,7 +147,8 @@ class Product {
                               .swiglu = shape_.swiglu ? 1 : 0,
                               .add = shape_.add ? 1 : 0},
                              {reinterpret_cast<float*>(sums_.data()), counters_.data()}};
-    const TensorMap x_map{reinterpret_cast<std::byte*>(x_.data()), shape_.rows, shape_.in, x_pitch_ * 2, 2, Kernel::kTokens};
+    const TensorMap x_map{
+        reinterpret_cast<std::byte*>(x_.data()), shape_.rows, shape_.in, x_pitch_ * 2, 2, Kernel::kTokens};
     const TensorMap w_map = w_.map(Kernel::kPanelCount);
     const TensorMap scale_map = w_.scale_map(Kernel::kPanelCount);
     const TensorMap out_map{
@@ -258,7 +260,7 @@ TEST(HopperPanelsEmulated, four_bits_in_groups_of_32) {
   COVE_SKIP_COROUTINES();
   check_stretches<Panels4x32, 16, 2, 2>({.rows = 16, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 11);
   check_stretches<Panels4x32, 32, 2, 1>({.rows = 17, .outputs = 144, .in = 1160, .swiglu = true, .bias = true},
-                                     {.blocks = 3}, 12);
+                                        {.blocks = 3}, 12);
   check_stretches<Panels4x32, 128, 2, 1>({.rows = 128, .outputs = 160, .in = 264}, {.blocks = 2}, 13);
 }
 
@@ -266,8 +268,8 @@ TEST(HopperPanelsEmulated, eight_bits_in_groups_of_32) {
   COVE_SKIP_COROUTINES();
   check_stretches<Panels8x32, 16, 2, 1>({.rows = 12, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 21);
   check_stretches<Panels8x32, 64, 2, 2>({.rows = 64, .outputs = 144, .in = 900, .swiglu = true}, {.blocks = 3}, 22);
-  check_stretches<Panels8x32, 128, 2, 2>({.rows = 97, .outputs = 400, .in = 200, .bias = true, .add = true}, {.blocks = 3},
-                                      23);
+  check_stretches<Panels8x32, 128, 2, 2>({.rows = 97, .outputs = 400, .in = 200, .bias = true, .add = true},
+                                         {.blocks = 3}, 23);
 }
 
 TEST(HopperPanelsEmulated, a_cluster_adds_the_parts_of_its_tile) {

@@ -283,7 +283,8 @@ class Machine {
       for (uint32_t byte = 0; byte < map.box_bytes; byte += width) {
         const int64_t column = copy.x + byte / width;
         const auto in_box = static_cast<uint32_t>(r);
-        const uint32_t at = map.swizzles ? swizzled(in_box, byte) : in_box * static_cast<uint32_t>(map.box_bytes) + byte;
+        const uint32_t at =
+            map.swizzles ? swizzled(in_box, byte) : in_box * static_cast<uint32_t>(map.box_bytes) + byte;
         std::byte* to = shared(rank, copy.to + at, width);
         if (plane < map.planes && row >= 0 && row < map.rows && column >= 0 && column < map.columns) {
           std::memcpy(to, map.data + plane * map.plane_pitch + row * map.pitch + column * width, width);

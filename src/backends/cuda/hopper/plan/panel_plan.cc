@@ -16,9 +16,9 @@ constexpr double kTensorShare = 0.75;     // of the tensor cores' peak
 // Cycles of a scheduler for two weights of a lane: with two warps, with four.
 constexpr double kPairCycles2 = 10.0;
 constexpr double kPairCycles4 = 6.0;
-constexpr double kUnitCycles = 2500.0;    // of a tile: filling the ring, epilogue
-constexpr double kLaunchCycles = 6000.0;  // of a kernel
-constexpr double kShareCycles = 2000.0;   // a part's way through device memory
+constexpr double kUnitCycles = 2500.0;     // of a tile: filling the ring, epilogue
+constexpr double kLaunchCycles = 6000.0;   // of a kernel
+constexpr double kShareCycles = 2000.0;    // a part's way through device memory
 constexpr double kClusterCycles = 1500.0;  // through shared memory
 constexpr double kPeerBytes = 20.0;        // read out of other blocks' shared memory
 constexpr double kAddBytes = 64.0;         // read by the few blocks that add parts
