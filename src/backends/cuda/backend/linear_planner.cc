@@ -106,7 +106,8 @@ void LinearPlanner::plan(LinearWork& work) const {
                              .reproducible = reproducible_,
                              .hopper = true,
                              .hopper8 = layout.has_row_scales(),
-                             .panels = layout.group > 0});
+                             .panels = layout.group > 0,
+                             .group = layout.group});
   if (work.path == LinearPath::kVector || work.path == LinearPath::kSkinny) return;
   hopper::GemmArgs gemm = hopper_gemm(work.launch);
   if (layout.format != WeightFormat::kBF16 && unpacked_) {
@@ -123,7 +124,8 @@ void LinearPlanner::plan(LinearWork& work) const {
                              .reproducible = reproducible_,
                              .hopper = use_hopper(gemm),
                              .hopper8 = has_8_bit,
-                             .panels = layout.group > 0 && on_hopper && hopper::panel_gemm_supported(panels)});
+                             .panels = layout.group > 0 && on_hopper && hopper::panel_gemm_supported(panels),
+                             .group = layout.group});
   if (work.path == LinearPath::kHopperPanels) work.panels = panels;
   if (work.path == LinearPath::kHopper || work.path == LinearPath::kUnpackHopper) work.gemm = gemm;
   if (work.path == LinearPath::kHopper8) {

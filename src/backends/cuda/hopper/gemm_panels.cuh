@@ -52,8 +52,10 @@ struct PanelShape {
   static constexpr int kSteps = Format::kBlockK / 16 / kParts;  // products of a batch
   static constexpr int kBuffers = 2;                            // of A
   static_assert(kGroups == 2 || kTokens < 128, "sums, two buffers and what becomes a third need more registers");
+  // Of what a block of so many threads is given, no more: 168 a thread for 384, 96 for 640.
   static constexpr int kConsumerRegisters = kGroups == 4 ? 112 : 224;
-  static constexpr int kProducerRegisters = 56;
+  static constexpr int kProducerRegisters = kGroups == 4 ? 32 : 56;
+  static_assert(kGroups * kConsumerRegisters + kProducerRegisters <= (kGroups + 1) * (kGroups == 4 ? 96 : 168));
   using Sums = float[kTiles][kTokens / 2];
 };
 

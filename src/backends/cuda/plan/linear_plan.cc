@@ -13,7 +13,12 @@ constexpr int64_t kOneReadingMax = 32;
 constexpr int64_t kPackedSkinnyMax = 128;
 constexpr int64_t kPackedSkinnyMaxHopper = 16;
 // hopper/'s product of panels, where skinny's is no longer as fast.
-constexpr int64_t kPanelsMin = 9;
+constexpr int64_t kPanelsMin = 3;
+// Up to here it is faster than unpacking once and hopper/'s product of bf16; measured, docs/kernels/hopper.md.
+int64_t panels_max(const LinearChoice& choice) {
+  if (choice.format == WeightFormat::kQ8) return 1100;
+  return choice.group == 128 ? 2800 : 1400;
+}
 
 bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
 
@@ -21,14 +26,16 @@ bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || for
 
 LinearPath choose_linear(const LinearChoice& choice) {
   if (choice.reproducible) return LinearPath::kSkinny;
-  const bool streams = choice.format == WeightFormat::kBF16 ? choice.hopper : choice.hopper8;
+  const bool streams = choice.format == WeightFormat::kBF16 ? choice.hopper : choice.hopper8 || choice.panels;
   if (choice.tokens <= (streams ? kVectorMaxHopper : kVectorMax)) return LinearPath::kVector;
   if (choice.format == WeightFormat::kBF16) {
     if (choice.hopper) return LinearPath::kHopper;
     return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;
   }
   if (is_8_bit(choice.format) && choice.hopper8) return LinearPath::kHopper8;
-  if (choice.panels && choice.tokens >= kPanelsMin) return LinearPath::kHopperPanels;
+  if (choice.panels && choice.tokens >= kPanelsMin && choice.tokens <= panels_max(choice)) {
+    return LinearPath::kHopperPanels;
+  }
   if (choice.tokens <= (choice.hopper ? kPackedSkinnyMaxHopper : kPackedSkinnyMax)) return LinearPath::kSkinny;
   return choice.hopper ? LinearPath::kUnpackHopper : LinearPath::kUnpackGemm;
 }

@@ -196,6 +196,8 @@ TEST(LinearPlan, takes_the_fastest_path_there_is) {
             LinearPath::kVector);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 9, .hopper = true, .panels = true}),
             LinearPath::kHopperPanels);
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 4096, .hopper = true, .panels = true, .group = 32}),
+            LinearPath::kUnpackHopper);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 500, .reproducible = true, .panels = true}),
             LinearPath::kSkinny);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kE4M3, .tokens = 33, .hopper8 = true}), LinearPath::kHopper8);

@@ -113,9 +113,7 @@ std::optional<PanelPlan> plan_waves(const PanelGemmShape& shape, int64_t full_wa
   s.k_blocks = static_cast<int32_t>(shape.padded / block_k(shape));
   s.raster = 16;
   const int64_t tiles = s.tiles();
-  if (full_waves * multiprocessors > tiles || split > std::min<int64_t>(kSplitMax, s.k_blocks / kBlocksOfPartMin)) {
-    return std::nullopt;
-  }
+  if (split > 1 && split > s.k_blocks / kBlocksOfPartMin) return std::nullopt;
   s.full_tiles = static_cast<int32_t>(split == 1 ? tiles : full_waves * multiprocessors);
   s.split = static_cast<int32_t>(split);
   plan.counters = split > 1 ? tiles - s.full_tiles : 0;
