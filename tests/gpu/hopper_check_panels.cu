@@ -56,10 +56,9 @@ std::string name_of(const PanelPlan& plan) {
   if (plan.schedule.in_waves) {
     std::snprintf(text, sizeof text, "waves%dx%d", plan.schedule.tiles.full_tiles, plan.schedule.tiles.split);
   } else if (plan.schedule.cluster_parts > 1) {
-    std::snprintf(text, sizeof text, "w%d %d cluster%d", plan.warpgroups, 128 * plan.row_tiles,
-                  plan.schedule.cluster_parts);
+    std::snprintf(text, sizeof text, "%d cluster%d", 128 * plan.row_tiles, plan.schedule.cluster_parts);
   } else {
-    std::snprintf(text, sizeof text, "w%d %d stream", plan.warpgroups, 128 * plan.row_tiles);
+    std::snprintf(text, sizeof text, "%d stream", 128 * plan.row_tiles);
   }
   return text;
 }
@@ -309,10 +308,6 @@ void measure_case(const Case& c, const Options& options) {
   double fastest = us;
   std::string name = name_of(*chosen);
   for (const PanelPlan& plan : hopper::panel_plans(shape, options.multiprocessors)) {
-    if (const char* all = std::getenv("COVE_CHECK_ALL"); all != nullptr && c.tokens <= 128) {
-      std::printf("    %s %.1f (%.1f)\n", name_of(plan).c_str(), time_plan(plan, arrays, options, calls),
-                  plan.cycles / 1700.0);
-    }
     if (plan.cycles > 1.8 * chosen->cycles || (plan.schedule.in_waves && plan.cycles > 1.15 * chosen->cycles)) continue;
     const double of_plan = time_plan(plan, arrays, options, calls);
     if (of_plan < fastest) {
@@ -364,7 +359,7 @@ void measure_panels(const Options& options) {
               "predict", "us", "plan", "fastest", "", "share", "binds", "unpacked", "bf16");
   for (const Format& format : kFormats) {
     for (const Weight& w : kWeights) {
-      for (const int64_t tokens : {16, 32, 64, 128, 256, 512, 4096}) {
+      for (const int64_t tokens : {4, 16, 32, 64, 128, 256, 512, 2048, 4096}) {
         if (w.out_f32 && tokens > 128) continue;
         measure_case({format, tokens, w.outputs, w.in, w.swiglu, w.out_f32, false, options.seed + 30}, options);
       }

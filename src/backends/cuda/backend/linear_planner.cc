@@ -106,8 +106,7 @@ void LinearPlanner::plan(LinearWork& work) const {
                              .reproducible = reproducible_,
                              .hopper = true,
                              .hopper8 = layout.has_row_scales(),
-                             .panels = layout.group > 0,
-                             .group = layout.group});
+                             .panels = layout.group > 0});
   if (work.path == LinearPath::kVector || work.path == LinearPath::kSkinny) return;
   hopper::GemmArgs gemm = hopper_gemm(work.launch);
   if (layout.format != WeightFormat::kBF16 && unpacked_) {
@@ -124,8 +123,7 @@ void LinearPlanner::plan(LinearWork& work) const {
                              .reproducible = reproducible_,
                              .hopper = use_hopper(gemm),
                              .hopper8 = has_8_bit,
-                             .panels = layout.group > 0 && on_hopper && hopper::panel_gemm_supported(panels),
-                             .group = layout.group});
+                             .panels = layout.group > 0 && on_hopper && hopper::panel_gemm_supported(panels)});
   if (work.path == LinearPath::kHopperPanels) work.panels = panels;
   if (work.path == LinearPath::kHopper || work.path == LinearPath::kUnpackHopper) work.gemm = gemm;
   if (work.path == LinearPath::kHopper8) {

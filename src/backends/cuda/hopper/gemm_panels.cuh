@@ -5,14 +5,18 @@
 // Arrays: x [tokens][K] bf16, K-major, through a tensor map (boxes of kTokens rows by 128 bytes, 128-byte swizzle,
 // zeros outside); weights in panels of 16 rows (plan/weight_layout.h) through a tensor map of 128-byte rows, eight a
 // chunk (box: one chunk of all panels of a tile); f16 scales likewise, without swizzle; out [tokens][width], any pitch.
-// Who: a block has 64 kGroups kTiles rows of weights by kTokens tokens at a time; warpgroup 0 issues copies, all stages
-// ahead and the weights' before the kernel that makes x has ended; the others have kTiles times 64 rows each. Up to 128
-// tokens blocks walk equal stretches of StreamSchedule, or a cluster has a tile and adds its parts in shared memory, as
-// in gemm_stream.cuh; for more they walk TileSchedule (M: tokens, N: rows of weights). Bytes of a block of K = 128, 256
-// rows of 4 bits: 16 KB of weights, 256 kTokens of x out of L2. Cycles: 16 kTokens of tensor cores; 2 048 pairs of
-// weights a scheduler... see docs/kernels/hopper.md. Memory binds up to about 50 tokens. Registers: while the tensor
-// cores read one batch of A, the next is made in the other buffer. Sums: f32, along K in order; parts in the order of
-// K. Source: own.
+// Who: a block has 128 kTiles rows of weights by kTokens tokens at a time; warpgroup 0 issues copies, all stages ahead
+// and the weights' before the kernel that makes x has ended; 1 and 2 have kTiles times 64 rows each. Up to 128 tokens
+// blocks walk equal stretches of StreamSchedule, or a cluster has a tile and adds its parts in shared memory, as in
+// gemm_stream.cuh; for more they walk TileSchedule (M: tokens, N: rows of weights).
+//
+// Bytes of a block of K = 128, 256 rows of 4 bits: 16.5 KB of weights and 256 kTokens of x, which every block reads out
+// of L2. Cycles: 16 kTokens of tensor cores; each scheduler issues about 650 instructions to make A of 32 768 weights
+// (128 pairs a lane; 256 of the instructions take two cycles), while memory takes 820 cycles for their bytes.
+// Registers: while the tensor cores read one batch of A, the next is made in the other buffer. Four warpgroups of 64
+// rows each were no faster than two with two tiles each.
+//
+// Sums: f32, along K in order; parts in the order of K. Source: own.
 
 #include "backends/cuda/hopper/formats.cuh"
 #include "backends/cuda/hopper/gemm_stream.cuh"
@@ -28,15 +32,12 @@ struct PanelParams {
   PartialSums partial{};
 };
 
-// kGroups warpgroups of kTiles times 64 rows each.
-template <class FormatOf, int kTokensOf, int kGroupsOf, int kTilesOf>
+template <class FormatOf, int kTokensOf, int kTilesOf>
 struct PanelShape {
   using Format = FormatOf;
   static constexpr int kTokens = kTokensOf;
-  static constexpr int kGroups = kGroupsOf;
   static constexpr int kTiles = kTilesOf;
-  static constexpr int kThreads = kWarpgroup * kGroups;  // of the consumers
-  static constexpr uint32_t kPanelCount = kGroups * kTiles * 4;
+  static constexpr uint32_t kPanelCount = kTiles * 8;
   static constexpr uint32_t kBytesW = kPanelCount * kPanelBytes;
   static constexpr uint32_t kBytesX = kTokens * Format::kBlockK * 2;
   static constexpr uint32_t kBytesScales = kPanelCount * Format::kScaleBytes;
@@ -44,18 +45,12 @@ struct PanelShape {
   // Outputs of the largest tiles leave through shared memory: a box of 32 tokens by 64 outputs a warpgroup.
   static constexpr bool kBoxes = kTokens == 128 && kTiles == 2;
   static constexpr uint32_t kBoxBytes = kBoxes ? 32 * kRowBytes : 0;
-  static constexpr uint32_t kStages = (220 * 1024 - kGroups * kBoxBytes) / kCopiedBytes;
+  static constexpr uint32_t kStages = (220 * 1024 - 2 * kBoxBytes) / kCopiedBytes;
   static constexpr uint32_t kBarrierBytes = 2 * kStages * 8 + 8;  // and the mailbox of shared tiles
-  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kCopiedBytes + kGroups * kBoxBytes + kBarrierBytes;
+  static constexpr uint32_t kSharedBytes = kAtomBytes + kStages * kCopiedBytes + 2 * kBoxBytes + kBarrierBytes;
   // Batches of a stage: few registers where there are few, and at least two, so that they alternate between buffers.
   static constexpr int kParts = kTiles == 1 || (Format::kBits == 4 && kTokens == 128) ? 2 : 1;
   static constexpr int kSteps = Format::kBlockK / 16 / kParts;  // products of a batch
-  static constexpr int kBuffers = 2;                            // of A
-  static_assert(kGroups == 2 || kTokens < 128, "sums, two buffers and what becomes a third need more registers");
-  // Of what a block of so many threads is given, no more: 168 a thread for 384, 96 for 640.
-  static constexpr int kConsumerRegisters = kGroups == 4 ? 112 : 224;
-  static constexpr int kProducerRegisters = kGroups == 4 ? 32 : 56;
-  static_assert(kGroups * kConsumerRegisters + kProducerRegisters <= (kGroups + 1) * (kGroups == 4 ? 96 : 168));
   using Sums = float[kTiles][kTokens / 2];
 };
 
@@ -66,9 +61,7 @@ struct PanelMemory {
   __device__ __forceinline__ uint32_t x(uint32_t stage) const {
     return base + Shape::kStages * Shape::kBytesW + stage * Shape::kBytesX;
   }
-  __device__ __forceinline__ uint32_t scales(uint32_t stage) const {
-    return box(Shape::kGroups) + stage * Shape::kBytesScales;
-  }
+  __device__ __forceinline__ uint32_t scales(uint32_t stage) const { return box(2) + stage * Shape::kBytesScales; }
   __device__ __forceinline__ uint32_t box(uint32_t warpgroup) const {
     return base + Shape::kStages * (Shape::kBytesW + Shape::kBytesX) + warpgroup * Shape::kBoxBytes;
   }
@@ -77,7 +70,7 @@ struct PanelMemory {
   __device__ __forceinline__ uint32_t mailbox() const { return full(2 * Shape::kStages); }
   // Sums of a finished stretch, over the ring: [register / 4][consumer][4].
   __device__ __forceinline__ uint32_t sums(int block) const {
-    return base + (block * Shape::kThreads + threadIdx.x - kWarpgroup) * 16;
+    return base + (block * kConsumers + threadIdx.x - kWarpgroup) * 16;
   }
 };
 
@@ -155,14 +148,13 @@ template <class Shape>
 __device__ __forceinline__ void sum_panels(const PanelUnit& unit, PanelMemory<Shape> memory, const PanelLane& lane,
                                            RingPlace& ring, typename Shape::Sums& sums) {
   using Format = typename Shape::Format;
-  constexpr int kPending = Shape::kBuffers - 1;  // batches that run while the next is made
   const uint32_t first_panel = (threadIdx.x / kWarpgroup - 1) * (4 * Shape::kTiles) + threadIdx.x % kWarpgroup / 32;
   COVE_UNROLL
   for (int tile = 0; tile < Shape::kTiles; ++tile) {
     set_zero(sums[tile]);
     pin_all(sums[tile]);
   }
-  uint32_t a[Shape::kBuffers][Shape::kSteps][4];
+  uint32_t a[2][Shape::kSteps][4];
   uint32_t previous = 0;
   for (int32_t k = unit.k_begin; k < unit.k_end; ++k) {
     barrier_wait(memory.full(ring.stage), ring.parity);
@@ -174,15 +166,15 @@ __device__ __forceinline__ void sum_panels(const PanelUnit& unit, PanelMemory<Sh
       PanelPart<Format, Shape::kSteps> stored;
       stored.load(lane, memory.w(ring.stage) + panel * kPanelBytes,
                   memory.scales(ring.stage) + panel * Format::kScaleBytes, part);
-      wgmma_wait<kPending>();  // of the batch that was made in this buffer before
-      if (batch == kPending && k > unit.k_begin) release_panels(memory.empty(previous));
-      stored.expand(lane, a[batch % Shape::kBuffers]);
+      wgmma_wait<1>();  // of the batch before the last: its buffer is free
+      if (batch == 1 && k > unit.k_begin) release_panels(memory.empty(previous));
+      stored.expand(lane, a[batch % 2]);
       wgmma_begin();
       COVE_UNROLL
       for (int step = 0; step < Shape::kSteps; ++step) {
         const int of_stage = part * Shape::kSteps + step;
         const uint64_t b = k_major_descriptor(memory.x(ring.stage) + of_stage / 4 * (Shape::kTokens * kRowBytes));
-        wgmma_bf16_a_k_major(sums[tile], a[batch % Shape::kBuffers][step], b + of_stage % 4 * kNextStepK, 1);
+        wgmma_bf16_a_k_major(sums[tile], a[batch % 2][step], b + of_stage % 4 * kNextStepK, 1);
       }
       wgmma_commit();
     }
@@ -203,7 +195,7 @@ __device__ __forceinline__ void sum_panels(const PanelUnit& unit, PanelMemory<Sh
 template <class Shape>
 __device__ __forceinline__ int32_t first_row(const PanelUnit& unit, int tile) {
   const auto warpgroup = static_cast<int32_t>(threadIdx.x / kWarpgroup) - 1;
-  return ((unit.row_tile * Shape::kGroups + warpgroup) * Shape::kTiles + tile) * 64;
+  return ((unit.row_tile * 2 + warpgroup) * Shape::kTiles + tile) * 64;
 }
 template <class Shape>
 __device__ __forceinline__ StreamRows<typename Shape::Format> panel_rows(const OutputParams& output,
@@ -315,8 +307,8 @@ __device__ __forceinline__ void consume_panels(const TensorMap& out_map, const P
                               .parts = unit.parts,
                               .first_part_shift = unit.first_part_shift};
       auto& all = reinterpret_cast<float(&)[kRegisters]>(sums);
-      const bool added = unit.parts == 2 && add_other_part<Shape::kThreads>(parts, all);
-      if (!added && !add_partial_sums<Shape::kThreads>(parts, all)) continue;
+      const bool added = unit.parts == 2 && add_other_part(parts, all);
+      if (!added && !add_partial_sums(parts, all)) continue;
     }
     if constexpr (Shape::kBoxes) {
       if (params.boxes != 0) {
@@ -333,14 +325,14 @@ __device__ __forceinline__ void consume_panels(const TensorMap& out_map, const P
 template <class Shape>
 __device__ __forceinline__ PanelUnit leave_panels(const PanelParams& params, PanelMemory<Shape> memory) {
   constexpr int kBlocks = Shape::kTokens / 8;  // of a tile's registers
-  static_assert(Shape::kTiles * kBlocks * Shape::kThreads * 16 <= Shape::kStages * Shape::kCopiedBytes);
+  static_assert(Shape::kTiles * kBlocks * kConsumers * 16 <= Shape::kStages * Shape::kCopiedBytes);
   PanelWalk walk(params.schedule, static_cast<int32_t>(blockIdx.x), static_cast<int32_t>(gridDim.x));
   PanelUnit unit;
   walk.next(unit);
   RingPlace ring;
   typename Shape::Sums sums;
   sum_panels<Shape>(unit, memory, panel_lane<typename Shape::Format>(), ring, sums);
-  sync_named(1, Shape::kThreads);  // all warpgroups are done with the ring
+  sync_named(1, kConsumers);  // both warpgroups are done with the ring
   COVE_UNROLL
   for (int block = 0; block < Shape::kTiles * kBlocks; ++block) {
     const auto bits = [&](int i) {
@@ -378,12 +370,11 @@ __device__ __forceinline__ void add_panels(const PanelParams& params, const Pane
 }
 
 template <class Shape>
-__global__ __launch_bounds__(kWarpgroup + Shape::kThreads,
-                             1) void gemm_panels_kernel(const __grid_constant__ TensorMap x_map,
-                                                        const __grid_constant__ TensorMap w_map,
-                                                        const __grid_constant__ TensorMap scale_map,
-                                                        const __grid_constant__ TensorMap out_map,
-                                                        const __grid_constant__ PanelParams params) {
+__global__ __launch_bounds__(kBlockThreads, 1) void gemm_panels_kernel(const __grid_constant__ TensorMap x_map,
+                                                                       const __grid_constant__ TensorMap w_map,
+                                                                       const __grid_constant__ TensorMap scale_map,
+                                                                       const __grid_constant__ TensorMap out_map,
+                                                                       const __grid_constant__ PanelParams params) {
   const PanelMemory<Shape> memory{(dynamic_shared() + kAtomBytes - 1) / kAtomBytes * kAtomBytes};
   if (threadIdx.x == 0) {
     prefetch_map(&w_map);
@@ -391,7 +382,7 @@ __global__ __launch_bounds__(kWarpgroup + Shape::kThreads,
     prefetch_map(&x_map);
     for (uint32_t stage = 0; stage < Shape::kStages; ++stage) {
       barrier_init(memory.full(stage), 1);
-      barrier_init(memory.empty(stage), Shape::kThreads / 32);
+      barrier_init(memory.empty(stage), kConsumerWarps);
     }
     fence_barrier_init();
   }
@@ -399,7 +390,7 @@ __global__ __launch_bounds__(kWarpgroup + Shape::kThreads,
   let_next_kernel_start();
   const bool adds_in_cluster = params.schedule.cluster_parts > 1;
   if (threadIdx.x < kWarpgroup) {
-    give_registers<Shape::kProducerRegisters>();
+    give_registers<56>();
     if (threadIdx.x == 0) produce_panels<Shape>({&x_map, &w_map, &scale_map}, params.schedule, memory);
     if (adds_in_cluster) {
       __syncwarp();    // the barrier takes whole warps; the producer's first thread comes late
@@ -407,7 +398,7 @@ __global__ __launch_bounds__(kWarpgroup + Shape::kThreads,
       sync_cluster();  // a block stays while another may still read
     }
   } else {
-    take_registers<Shape::kConsumerRegisters>();
+    take_registers<224>();
     wait_for_previous_kernel();  // it may still read what this one writes
     if (adds_in_cluster) {
       const PanelUnit unit = leave_panels<Shape>(params, memory);

@@ -55,7 +55,7 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
     params.boxes = 1;
   }
   const EarlyLaunch shape{.blocks = static_cast<unsigned>(launch.plan.blocks),
-                          .threads = kWarpgroup + Shape::kThreads,
+                          .threads = kBlockThreads,
                           .cluster = static_cast<unsigned>(launch.plan.schedule.cluster_parts),
                           .shared_bytes = Shape::kSharedBytes};
   return launch_early(gemm_panels_kernel<Shape>, shape, static_cast<cudaStream_t>(launch.stream), x_map, w_map,
@@ -64,11 +64,8 @@ const char* launch_panel_kernel(const PanelLaunch& launch) {
 
 template <class Format, int kTokens>
 const char* launch_panel_tokens(const PanelLaunch& launch) {
-  if (launch.plan.row_tiles == 1) return launch_panel_kernel<PanelShape<Format, kTokens, 2, 1>>(launch);
-  if constexpr (kTokens < 128) {
-    if (launch.plan.warpgroups == 4) return launch_panel_kernel<PanelShape<Format, kTokens, 4, 1>>(launch);
-  }
-  return launch_panel_kernel<PanelShape<Format, kTokens, 2, 2>>(launch);
+  return launch.plan.row_tiles == 2 ? launch_panel_kernel<PanelShape<Format, kTokens, 2>>(launch)
+                                    : launch_panel_kernel<PanelShape<Format, kTokens, 1>>(launch);
 }
 
 template <class Format>

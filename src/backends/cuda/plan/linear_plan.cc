@@ -12,13 +12,9 @@ constexpr int64_t kOneReadingMax = 32;
 // up to about here; on Hopper, whose products are faster, up to one reading for half as many.
 constexpr int64_t kPackedSkinnyMax = 128;
 constexpr int64_t kPackedSkinnyMaxHopper = 16;
-// hopper/'s product of panels, where skinny's is no longer as fast.
-constexpr int64_t kPanelsMin = 3;
-// Up to here it is faster than unpacking once and hopper/'s product of bf16; measured, docs/kernels/hopper.md.
-int64_t panels_max(const LinearChoice& choice) {
-  if (choice.format == WeightFormat::kQ8) return 1100;
-  return choice.group == 128 ? 2800 : 1400;
-}
+// hopper/'s product of panels lies between vector.cu and here, from where unpacking once and its product of bf16 are
+// faster; measured on a 7B model's layers, docs/kernels/hopper.md.
+int64_t panels_max(WeightFormat format) { return format == WeightFormat::kQ4 ? 2048 : 1500; }
 
 bool is_8_bit(WeightFormat format) { return format == WeightFormat::kInt8 || format == WeightFormat::kE4M3; }
 
@@ -33,9 +29,7 @@ LinearPath choose_linear(const LinearChoice& choice) {
     return choice.tokens <= kOneReadingMax ? LinearPath::kSkinny : LinearPath::kGemm;
   }
   if (is_8_bit(choice.format) && choice.hopper8) return LinearPath::kHopper8;
-  if (choice.panels && choice.tokens >= kPanelsMin && choice.tokens <= panels_max(choice)) {
-    return LinearPath::kHopperPanels;
-  }
+  if (choice.panels && choice.tokens <= panels_max(choice.format)) return LinearPath::kHopperPanels;
   if (choice.tokens <= (choice.hopper ? kPackedSkinnyMaxHopper : kPackedSkinnyMax)) return LinearPath::kSkinny;
   return choice.hopper ? LinearPath::kUnpackHopper : LinearPath::kUnpackGemm;
 }

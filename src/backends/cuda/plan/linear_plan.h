@@ -25,7 +25,6 @@ struct LinearChoice {
   bool hopper = false;        // hopper/ takes a bf16 product of this shape
   bool hopper8 = false;       // and one in the weights' own 8 bits
   bool panels = false;        // and one of these weights in panels
-  int64_t group = 0;          // of their scales
 };
 LinearPath choose_linear(const LinearChoice& choice);
 

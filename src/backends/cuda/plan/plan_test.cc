@@ -192,11 +192,11 @@ TEST(LinearPlan, takes_the_fastest_path_there_is) {
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 128}), LinearPath::kSkinny);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 17, .hopper = true}), LinearPath::kUnpackHopper);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 129}), LinearPath::kUnpackGemm);
-  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 8, .hopper = true, .panels = true}),
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 2, .hopper = true, .panels = true}),
             LinearPath::kVector);
-  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 9, .hopper = true, .panels = true}),
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ4, .tokens = 3, .hopper = true, .panels = true}),
             LinearPath::kHopperPanels);
-  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 4096, .hopper = true, .panels = true, .group = 32}),
+  EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 4096, .hopper = true, .panels = true}),
             LinearPath::kUnpackHopper);
   EXPECT_EQ(choose_linear({.format = WeightFormat::kQ8, .tokens = 500, .reproducible = true, .panels = true}),
             LinearPath::kSkinny);

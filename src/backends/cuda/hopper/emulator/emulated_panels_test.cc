@@ -154,7 +154,7 @@ class Product {
     const TensorMap out_map{
         reinterpret_cast<std::byte*>(out_.data()), shape_.rows, shape_.width(), shape_.width() * 2, 2, 32};
     emulated::Machine::get().run(static_cast<uint32_t>(blocks), static_cast<uint32_t>(schedule.cluster_parts),
-                                 kWarpgroup + Kernel::kThreads, Kernel::kSharedBytes,
+                                 kBlockThreads, Kernel::kSharedBytes,
                                  [&] { gemm_panels_kernel<Kernel>(x_map, w_map, scale_map, out_map, params); });
   }
 
@@ -217,17 +217,17 @@ struct Stretches {
   int32_t parts = 1;
 };
 
-template <class Format, int kTokens, int kGroups, int kTiles>
+template <class Format, int kTokens, int kTiles>
 void check_stretches(const Shape& shape, const Stretches& stretches, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
   PanelSchedule schedule;
   StreamSchedule& s = schedule.stream;
-  s.tiles = static_cast<int32_t>((product.weight_rows() + kGroups * kTiles * 64 - 1) / (kGroups * kTiles * 64));
+  s.tiles = static_cast<int32_t>((product.weight_rows() + kTiles * kTileRows - 1) / (kTiles * kTileRows));
   s.k_blocks = static_cast<int32_t>((shape.in + 127) / 128 * 128 / Format::kBlockK);
   s.workers = stretches.parts > 1 ? s.tiles * stretches.parts : stretches.blocks;
   schedule.cluster_parts = stretches.parts;
-  product.template run<PanelShape<Format, kTokens, kGroups, kTiles>>(schedule, s.workers);
+  product.template run<PanelShape<Format, kTokens, kTiles>>(schedule, s.workers);
   product.check();
 }
 
@@ -244,46 +244,39 @@ void check_waves(const Shape& shape, int32_t blocks, int32_t full_tiles, int32_t
   s.full_tiles = split > 1 ? full_tiles : s.tiles();
   s.split = split;
   s.raster = 2;
-  product.template run<PanelShape<Format, 128, 2, 2>>(schedule, blocks);
+  product.template run<PanelShape<Format, 128, 2>>(schedule, blocks);
   product.check();
 }
 
 TEST(HopperPanelsEmulated, four_bits_in_groups_of_128) {
   COVE_SKIP_COROUTINES();
-  check_stretches<Panels4x128, 16, 2, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {.blocks = 5}, 1);
-  check_stretches<Panels4x128, 32, 2, 2>({.rows = 31, .outputs = 528, .in = 2700, .swiglu = true}, {.blocks = 3}, 2);
-  check_stretches<Panels4x128, 64, 2, 1>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, {.blocks = 2}, 3);
-  check_stretches<Panels4x128, 128, 2, 2>({.rows = 101, .outputs = 272, .in = 904, .add = true}, {.blocks = 3}, 4);
+  check_stretches<Panels4x128, 16, 1>({.rows = 9, .outputs = 200, .in = 1000, .bias = true}, {.blocks = 5}, 1);
+  check_stretches<Panels4x128, 32, 2>({.rows = 31, .outputs = 528, .in = 2700, .swiglu = true}, {.blocks = 3}, 2);
+  check_stretches<Panels4x128, 64, 1>({.rows = 47, .outputs = 131, .in = 136, .out_f32 = true}, {.blocks = 2}, 3);
+  check_stretches<Panels4x128, 128, 2>({.rows = 101, .outputs = 272, .in = 904, .add = true}, {.blocks = 3}, 4);
 }
 
 TEST(HopperPanelsEmulated, four_bits_in_groups_of_32) {
   COVE_SKIP_COROUTINES();
-  check_stretches<Panels4x32, 16, 2, 2>({.rows = 16, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 11);
-  check_stretches<Panels4x32, 32, 2, 1>({.rows = 17, .outputs = 144, .in = 1160, .swiglu = true, .bias = true},
-                                        {.blocks = 3}, 12);
-  check_stretches<Panels4x32, 128, 2, 1>({.rows = 128, .outputs = 160, .in = 264}, {.blocks = 2}, 13);
+  check_stretches<Panels4x32, 16, 2>({.rows = 16, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 11);
+  check_stretches<Panels4x32, 32, 1>({.rows = 17, .outputs = 144, .in = 1160, .swiglu = true, .bias = true},
+                                     {.blocks = 3}, 12);
+  check_stretches<Panels4x32, 128, 1>({.rows = 128, .outputs = 160, .in = 264}, {.blocks = 2}, 13);
 }
 
 TEST(HopperPanelsEmulated, eight_bits_in_groups_of_32) {
   COVE_SKIP_COROUTINES();
-  check_stretches<Panels8x32, 16, 2, 1>({.rows = 12, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 21);
-  check_stretches<Panels8x32, 64, 2, 2>({.rows = 64, .outputs = 144, .in = 900, .swiglu = true}, {.blocks = 3}, 22);
-  check_stretches<Panels8x32, 128, 2, 2>({.rows = 97, .outputs = 400, .in = 200, .bias = true, .add = true},
-                                         {.blocks = 3}, 23);
+  check_stretches<Panels8x32, 16, 1>({.rows = 12, .outputs = 300, .in = 520, .out_f32 = true}, {.blocks = 4}, 21);
+  check_stretches<Panels8x32, 64, 2>({.rows = 64, .outputs = 144, .in = 900, .swiglu = true}, {.blocks = 3}, 22);
+  check_stretches<Panels8x32, 128, 2>({.rows = 97, .outputs = 400, .in = 200, .bias = true, .add = true}, {.blocks = 3},
+                                      23);
 }
 
 TEST(HopperPanelsEmulated, a_cluster_adds_the_parts_of_its_tile) {
   COVE_SKIP_COROUTINES();
-  check_stretches<Panels4x128, 32, 2, 2>({.rows = 20, .outputs = 272, .in = 1000, .bias = true}, {.parts = 3}, 31);
-  check_stretches<Panels4x32, 64, 2, 1>({.rows = 60, .outputs = 200, .in = 1352, .swiglu = false}, {.parts = 8}, 32);
-  check_stretches<Panels8x32, 128, 2, 1>({.rows = 128, .outputs = 144, .in = 328, .swiglu = true}, {.parts = 2}, 33);
-}
-
-TEST(HopperPanelsEmulated, four_warpgroups) {
-  COVE_SKIP_COROUTINES();
-  check_stretches<Panels4x128, 32, 4, 1>({.rows = 31, .outputs = 528, .in = 1300, .swiglu = true}, {.blocks = 3}, 51);
-  check_stretches<Panels4x32, 16, 4, 1>({.rows = 10, .outputs = 272, .in = 904, .add = true}, {.blocks = 3}, 52);
-  check_stretches<Panels8x32, 64, 4, 1>({.rows = 60, .outputs = 300, .in = 328, .out_f32 = true}, {.parts = 2}, 53);
+  check_stretches<Panels4x128, 32, 2>({.rows = 20, .outputs = 272, .in = 1000, .bias = true}, {.parts = 3}, 31);
+  check_stretches<Panels4x32, 64, 1>({.rows = 60, .outputs = 200, .in = 1352, .swiglu = false}, {.parts = 8}, 32);
+  check_stretches<Panels8x32, 128, 1>({.rows = 128, .outputs = 144, .in = 328, .swiglu = true}, {.parts = 2}, 33);
 }
 
 TEST(HopperPanelsEmulated, many_tokens_in_waves) {

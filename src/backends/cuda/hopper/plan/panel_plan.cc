@@ -13,16 +13,20 @@ constexpr double kL2BytesAll = 3430;      // read into shared memory, all multip
 constexpr double kL2BytesMax = 40.0;      // by one of them
 constexpr double kMemoryBytesAll = 2650;  // out of device memory, all multiprocessors together
 constexpr double kTensorShare = 0.75;     // of the tensor cores' peak
-// Cycles of a scheduler for two weights of a lane: with two warps, with four.
-constexpr double kPairCycles2 = 10.0;
-constexpr double kPairCycles4 = 6.0;
-constexpr double kUnitCycles = 2500.0;     // of a tile: filling the ring, epilogue
-constexpr double kLaunchCycles = 6000.0;   // of a kernel
-constexpr double kShareCycles = 2000.0;    // a part's way through device memory
-constexpr double kClusterCycles = 1500.0;  // through shared memory
-constexpr double kPeerBytes = 20.0;        // read out of other blocks' shared memory
-constexpr double kAddBytes = 64.0;         // read by the few blocks that add parts
-constexpr int64_t kBlocksOfPartMin = 2;    // blocks of K that a part should have
+// A scheduler's cycles for two weights of a lane, with one tile of 64 rows a warpgroup and with two.
+constexpr double kPairCyclesOne = 12.0;
+constexpr double kPairCyclesOne8 = 15.0;  // 8 bits
+constexpr double kPairCyclesTwo = 9.7;
+constexpr double kUnitCycles = 2500.0;        // of a tile: filling the ring, epilogue
+constexpr double kLaunchCycles = 6000.0;      // of a kernel
+constexpr double kShareCycles = 4500.0;       // a part's way through device memory
+constexpr double kClusterCycles = 1300.0;     // through shared memory
+constexpr double kClusterPartCycles = 200.0;  // and for each part
+constexpr double kPeerBytes = 20.0;           // read out of other blocks' shared memory
+constexpr double kAddBytes = 64.0;            // read by the few blocks that add parts
+constexpr double kWavePartBytes = 8.0;        // of a part of a tile of 128 tokens, written
+constexpr double kWaveAddBytes = 16.0;        // and read
+constexpr int64_t kBlocksOfPartMin = 2;       // blocks of K that a part should have
 constexpr int64_t kSplitMax = 16;
 constexpr int64_t kMultiprocessorsOfGroup = 16;
 
@@ -35,6 +39,11 @@ double memory_cycles(const PanelGemmShape& shape) {
   return (weights + static_cast<double>(shape.rows * shape.padded) * 2) / kMemoryBytesAll;
 }
 
+double pair_cycles(const PanelGemmShape& shape, const PanelPlan& plan) {
+  if (plan.row_tiles == 2) return kPairCyclesTwo;
+  return shape.bits == 8 ? kPairCyclesOne8 : kPairCyclesOne;
+}
+
 // Of one block of K of a tile, while `blocks` run.
 double block_cycles(const PanelGemmShape& shape, const PanelPlan& plan, int64_t blocks) {
   const auto k = static_cast<double>(block_k(shape));
@@ -42,23 +51,17 @@ double block_cycles(const PanelGemmShape& shape, const PanelPlan& plan, int64_t 
   const double bytes = rows * k * (static_cast<double>(shape.bits) / 8 + 2.0 / static_cast<double>(shape.group)) +
                        plan.token_tile * k * 2;
   const double tensor = rows * k * plan.token_tile / 2048 / kTensorShare;
-  const double expand = rows * k / 2 / 128 * (plan.warpgroups == 4 ? kPairCycles4 : kPairCycles2);
+  const double expand = rows * k / 2 / 128 * pair_cycles(shape, plan);
   const double l2 = std::min(kL2BytesMax, kL2BytesAll / static_cast<double>(blocks));
   return std::max({tensor, expand, bytes / l2});
 }
 
 double slot_bytes(const PanelPlan& plan) { return double{kTileRows} * plan.row_tiles * plan.token_tile * 4; }
 
-struct Rows {  // of weights, of a tile
-  int32_t row_tiles = 1;
-  int32_t warpgroups = 2;
-};
-constexpr Rows kRows[] = {{1, 2}, {2, 2}, {2, 4}};
-
-PanelPlan stream_of(const PanelGemmShape& shape, const Rows& rows) {
-  PanelPlan plan{.token_tile = 16, .row_tiles = rows.row_tiles, .warpgroups = rows.warpgroups};
+PanelPlan stream_of(const PanelGemmShape& shape, int32_t row_tiles) {
+  PanelPlan plan{.token_tile = 16, .row_tiles = row_tiles};
   while (plan.token_tile < shape.rows) plan.token_tile *= 2;
-  plan.schedule.stream.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, int64_t{kTileRows} * rows.row_tiles));
+  plan.schedule.stream.tiles = static_cast<int32_t>(divide_up(shape.weight_rows, int64_t{kTileRows} * row_tiles));
   plan.schedule.stream.k_blocks = static_cast<int32_t>(shape.padded / block_k(shape));
   return plan;
 }
@@ -69,8 +72,8 @@ double stretch_cycles(const PanelGemmShape& shape, const PanelPlan& plan) {
   return kLaunchCycles + kUnitCycles + std::max(units * block_cycles(shape, plan, plan.blocks), memory_cycles(shape));
 }
 
-std::optional<PanelPlan> plan_stretches(const PanelGemmShape& shape, const Rows& rows, int multiprocessors) {
-  PanelPlan plan = stream_of(shape, rows);
+std::optional<PanelPlan> plan_stretches(const PanelGemmShape& shape, int32_t row_tiles, int multiprocessors) {
+  PanelPlan plan = stream_of(shape, row_tiles);
   StreamSchedule& s = plan.schedule.stream;
   s.workers = static_cast<int32_t>(std::clamp<int64_t>(s.units() / kBlocksOfPartMin, 1, multiprocessors));
   plan.blocks = s.workers;
@@ -91,15 +94,16 @@ int64_t clusters_at_once(int64_t blocks, int multiprocessors) {
   return std::min<int64_t>(in_groups, int64_t{multiprocessors} * 9 / 10 / blocks);
 }
 
-std::optional<PanelPlan> plan_cluster(const PanelGemmShape& shape, const Rows& rows, int32_t parts,
+std::optional<PanelPlan> plan_cluster(const PanelGemmShape& shape, int32_t row_tiles, int32_t parts,
                                       int multiprocessors) {
-  PanelPlan plan = stream_of(shape, rows);
+  PanelPlan plan = stream_of(shape, row_tiles);
   StreamSchedule& s = plan.schedule.stream;
   if (s.tiles > clusters_at_once(parts, multiprocessors) || s.k_blocks < parts * kBlocksOfPartMin) return std::nullopt;
   plan.schedule.cluster_parts = parts;
   s.workers = s.tiles * parts;
   plan.blocks = s.workers;
-  plan.cycles = stretch_cycles(shape, plan) + kClusterCycles + slot_bytes(plan) / kPeerBytes;
+  plan.cycles =
+      stretch_cycles(shape, plan) + kClusterCycles + parts * kClusterPartCycles + slot_bytes(plan) / kPeerBytes;
   return plan;
 }
 
@@ -124,8 +128,8 @@ std::optional<PanelPlan> plan_waves(const PanelGemmShape& shape, int64_t full_wa
   const auto waves = [&](int64_t units) { return static_cast<double>(divide_up(units, plan.blocks)); };
   const double whole = waves(s.full_tiles) * (static_cast<double>(s.k_blocks) * of_block + kUnitCycles);
   const double part = static_cast<double>(divide_up(s.k_blocks, split)) * of_block + kUnitCycles;
-  const double parts = split == 1 ? 0 : waves(plan.counters * split) * (part + slot_bytes(plan) / kL2BytesMax);
-  const double adding = split == 1 ? 0 : kShareCycles + static_cast<double>(split) * slot_bytes(plan) / kAddBytes;
+  const double parts = split == 1 ? 0 : waves(plan.counters * split) * (part + slot_bytes(plan) / kWavePartBytes);
+  const double adding = split == 1 ? 0 : static_cast<double>(split) * slot_bytes(plan) / kWaveAddBytes;
   plan.cycles = kLaunchCycles + std::max(whole + parts + adding, memory_cycles(shape));
   return plan;
 }
@@ -139,10 +143,10 @@ std::vector<PanelPlan> panel_plans(const PanelGemmShape& shape, int multiprocess
     if (plan) plans.push_back(*plan);
   };
   if (shape.rows <= kTileRows) {
-    for (const Rows& rows : kRows) {
-      if (rows.warpgroups == 4 && shape.rows > 64) continue;  // registers are too few
-      add(plan_stretches(shape, rows, multiprocessors));
-      for (int32_t parts = 2; parts <= kPanelPartsMax; ++parts) add(plan_cluster(shape, rows, parts, multiprocessors));
+    for (const int32_t row_tiles : {1, 2}) {
+      add(plan_stretches(shape, row_tiles, multiprocessors));
+      for (int32_t parts = 2; parts <= kPanelPartsMax; ++parts)
+        add(plan_cluster(shape, row_tiles, parts, multiprocessors));
     }
     return plans;
   }

@@ -23,7 +23,6 @@ struct PanelPlan {
   int32_t blocks = 0;      // of the grid
   int32_t token_tile = 0;  // 16, 32, 64, 128
   int32_t row_tiles = 1;   // a tile has 128 times as many rows of weights
-  int32_t warpgroups = 2;  // 2, or 4 for 256 rows
   PanelSchedule schedule{};
   int64_t partial_bytes = 0;  // of sums of shared tiles
   int64_t counters = 0;       // of shared tiles
