@@ -237,14 +237,6 @@ inline uint32_t fma_bf16x2(uint32_t a, uint32_t b, uint32_t c) {
   return pack_bf16(half(0), half(16));
 }
 inline uint32_t mul_bf16x2(uint32_t a, uint32_t b) { return fma_bf16x2(a, b, 0x80008000U); }
-inline uint32_t __byte_perm(uint32_t low, uint32_t high, uint32_t selector) {
-  const uint64_t bytes = low | static_cast<uint64_t>(high) << 32U;
-  uint32_t picked = 0;
-  for (unsigned i = 0; i < 4; ++i) {
-    picked |= static_cast<uint32_t>(bytes >> (8 * (selector >> (4 * i) & 7U)) & 0xFFU) << (8 * i);
-  }
-  return picked;
-}
 inline float power_of_two(float exponent) { return std::exp2(exponent); }
 
 // --- wgmma.cuh ---

@@ -68,8 +68,10 @@ PanelPlan stream_of(const PanelGemmShape& shape, int32_t row_tiles) {
 
 double stretch_cycles(const PanelGemmShape& shape, const PanelPlan& plan) {
   const StreamSchedule& s = plan.schedule.stream;
-  const auto units = static_cast<double>(divide_up(s.units(), s.workers));
-  return kLaunchCycles + kUnitCycles + std::max(units * block_cycles(shape, plan, plan.blocks), memory_cycles(shape));
+  const double blocks = static_cast<double>(divide_up(s.units(), s.workers)) * block_cycles(shape, plan, plan.blocks);
+  const double memory = memory_cycles(shape);
+  // What binds less still costs something where it does not overlap.
+  return kLaunchCycles + kUnitCycles + std::max(blocks, memory) + 0.15 * std::min(blocks, memory);
 }
 
 std::optional<PanelPlan> plan_stretches(const PanelGemmShape& shape, int32_t row_tiles, int multiprocessors) {
