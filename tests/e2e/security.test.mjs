@@ -29,7 +29,7 @@ test("the walk-through works as it is written", async (t) => {
   mkdirSync(join(folder, "bin"));
   symlinkSync(binary, join(folder, "bin", "cove"));
   // One shell runs all blocks; a mark goes out after each, so that the output can be cut into theirs.
-  const script = "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n" + blocks.map((block, i) => `${block}\necho; echo "=== end of block ${i}"\n`).join("\n");
+  const script = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + blocks.map((block, i) => `${block}\necho; echo "=== end of block ${i}"\n`).join("\n");
   const run = spawnSync("bash", ["-ec", script], {
     cwd: folder, encoding: "utf8", timeout: 300_000,
     env: {
