@@ -41,22 +41,20 @@ __device__ __forceinline__ uint32_t most_bits(const Vec4& octet) {
   return most;
 }
 
-// A bf16 value's code; inverse = inverse_power(power).
-__device__ __forceinline__ uint32_t cache_code(float value, uint32_t power, float inverse) {
-  constexpr uint32_t kNan = 0x7F;
-  return power == kNotFinite ? kNan : to_e4m3(value * inverse);
+// The codes of two bf16 values; inverse = inverse_power(power).
+constexpr uint32_t kNanCodes = 0x7F7F7F7FU;
+__device__ __forceinline__ uint32_t cache_code_pair(float low, float high, uint32_t power, float inverse) {
+  return power == kNotFinite ? kNanCodes & 0xFFFFU : to_e4m3_pair(low * inverse, high * inverse);
 }
+// Of eight.
 __device__ __forceinline__ Vec2 cache_codes(const Vec4& octet, uint32_t power) {
+  if (power == kNotFinite) return {kNanCodes, kNanCodes};
   const uint32_t pairs[4] = {octet.x, octet.y, octet.z, octet.w};
   const float inverse = inverse_power(power);
-  uint32_t words[2] = {0, 0};
+  uint32_t codes[4];
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const uint32_t two =
-        cache_code(low_bf16(pairs[i]), power, inverse) | cache_code(high_bf16(pairs[i]), power, inverse) << 8;
-    words[i / 2] |= two << (i % 2 * 16);
-  }
-  return {words[0], words[1]};
+  for (int i = 0; i < 4; ++i) codes[i] = to_e4m3_pair(low_bf16(pairs[i]) * inverse, high_bf16(pairs[i]) * inverse);
+  return {codes[0] | codes[1] << 16, codes[2] | codes[3] << 16};
 }
 
 // Eight codes as bf16, exact; NaN where the power says so.

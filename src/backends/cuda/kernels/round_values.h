@@ -18,6 +18,17 @@ __device__ __forceinline__ unsigned char to_e4m3(float value) {
   return static_cast<unsigned char>(sign | (code > 0x7EU ? 0x7EU : code));
 }
 
+// Two, in the low 16 bits.
+__device__ __forceinline__ uint32_t to_e4m3_pair(float low, float high) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  uint16_t pair;
+  asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(pair) : "f"(high), "f"(low));
+  return pair;
+#else
+  return to_e4m3(low) | static_cast<uint32_t>(to_e4m3(high)) << 8;
+#endif
+}
+
 __device__ __forceinline__ int to_quant(float value, float inverse, float limit) {
   float q = round_nearest(value * inverse);
   q = q > limit ? limit : q < -limit ? -limit : q;

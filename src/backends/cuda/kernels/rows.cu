@@ -183,16 +183,22 @@ __device__ __forceinline__ void normalize(const float* scale, float eps, int32_t
   }
 }
 
-// power: of an e4m3 cache.
-__device__ __forceinline__ void store_cached(const LayerCache& cache, void* side, int64_t at, float value,
-                                             uint32_t power) {
+// Elements `at` and at + apart of a side; power: of an e4m3 cache.
+__device__ __forceinline__ void store_cached(const LayerCache& cache, void* side, int64_t at, int32_t apart, float a,
+                                             float b, uint32_t power) {
   if (cache.powers != nullptr) {
-    static_cast<unsigned char*>(side)[at] =
-        static_cast<unsigned char>(cache_code(from_bf16(to_bf16(value)), power, inverse_power(power)));
+    auto* codes = static_cast<unsigned char*>(side) + at;
+    const uint32_t pair = cache_code_pair(from_bf16(to_bf16(a)), from_bf16(to_bf16(b)), power, inverse_power(power));
+    codes[0] = static_cast<unsigned char>(pair);
+    codes[apart] = static_cast<unsigned char>(pair >> 8);
   } else if (cache.is_f32) {
-    static_cast<float*>(side)[at] = value;
+    auto* values = static_cast<float*>(side) + at;
+    values[0] = a;
+    values[apart] = b;
   } else {
-    static_cast<uint16_t*>(side)[at] = to_bf16(value);
+    auto* values = static_cast<uint16_t*>(side) + at;
+    values[0] = to_bf16(a);
+    values[apart] = to_bf16(b);
   }
 }
 
@@ -279,8 +285,7 @@ __global__ void __launch_bounds__(kRopeWarps * 32) rope_kv_kernel(RopeKvLaunch a
       values[i * step] = to_bf16(pairs.a[j]);
       values[i * step + apart] = to_bf16(pairs.b[j]);
     } else {
-      store_cached(args.cache, side, row * dim + i * step, pairs.a[j], power);
-      store_cached(args.cache, side, row * dim + i * step + apart, pairs.b[j], power);
+      store_cached(args.cache, side, row * dim + i * step, apart, pairs.a[j], pairs.b[j], power);
     }
   }
 }
