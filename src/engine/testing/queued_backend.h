@@ -11,28 +11,13 @@
 #include <vector>
 
 #include "base/check.h"
-#include "compute/backend.h"
+#include "engine/testing/forwarding_backend.h"
 
 namespace cove::testing {
 
-class QueuedBackend final : public Backend {
+class QueuedBackend final : public ForwardingBackend {
  public:
-  explicit QueuedBackend(std::unique_ptr<Backend> inner) : inner_(std::move(inner)) {}
-
-  DeviceInfo info() const override { return inner_->info(); }
-  DType activation_dtype() const override { return inner_->activation_dtype(); }
-  Status supports(const OpQuery& query) const override { return inner_->supports(query); }
-  Result<std::unique_ptr<DeviceBuffer>> allocate(size_t bytes) override { return inner_->allocate(bytes); }
-  Result<std::unique_ptr<LinearWeight>> load_linear(const LinearWeightDesc& desc) override {
-    return inner_->load_linear(desc);
-  }
-  Result<std::unique_ptr<RowTable>> load_row_table(const TensorView& table) override {
-    return inner_->load_row_table(table);
-  }
-  Result<ConstantVector> load_vector(std::span<const float> values) override { return inner_->load_vector(values); }
-  Result<std::unique_ptr<KvCache>> make_kv_cache(const KvLayout& layout, int64_t pages) override {
-    return inner_->make_kv_cache(layout, pages);
-  }
+  explicit QueuedBackend(std::unique_ptr<Backend> inner) : ForwardingBackend(std::move(inner)) {}
 
   void begin_step(const StepBatch& step) override {
     COVE_CHECK(begun_ == 0 && steps_.size() < 2);
@@ -92,16 +77,15 @@ class QueuedBackend final : public Backend {
     COVE_CHECK(begun_ == 0 && !steps_.empty());
     const Step step = std::move(steps_.front());
     steps_.pop_front();
-    for (const Operation& operation : step.operations) operation(*inner_);
-    TRY(inner_->end_step());
+    for (const Operation& operation : step.operations) operation(inner());
+    TRY(inner().end_step());
     drawn_.clear();
     for (const SampleResult& result : step.sampling.results) drawn_.push_back(result.token);
     return {};
   }
-  void copy_page(const CopyPageArgs& args) override { inner_->copy_page(args); }
   Status read_back(const TensorView& view, std::span<std::byte> out) override {
     COVE_CHECK(steps_.empty());
-    return inner_->read_back(view, out);
+    return inner().read_back(view, out);
   }
 
   size_t most_under_way() const { return most_under_way_; }
@@ -114,7 +98,6 @@ class QueuedBackend final : public Backend {
   };
   void queue(Operation operation) { steps_.back().operations.push_back(std::move(operation)); }
 
-  std::unique_ptr<Backend> inner_;
   std::deque<Step> steps_;      // the oldest first; the last may still be collected
   size_t begun_ = 0;            // 1 while it is
   size_t rows_before_ = 0;      // that the step submitted last draws
