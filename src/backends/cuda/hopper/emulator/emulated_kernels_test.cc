@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/cuda/hopper/emulator/product_testing.h"
 #include "backends/cuda/hopper/gemm_stream.cuh"
 #include "backends/cuda/hopper/gemm_tiles.cuh"
 #include "backends/cuda/hopper/plan/gemm_plan.h"
@@ -19,15 +20,6 @@
 
 namespace cove::cuda::hopper {
 namespace {
-
-// ThreadSanitizer takes coroutines for one thread with a torn stack.
-#if defined(__SANITIZE_THREAD__)
-#define COVE_SKIP_COROUTINES() GTEST_SKIP() << "coroutines do not run under ThreadSanitizer"
-#else
-#define COVE_SKIP_COROUTINES()
-#endif
-
-constexpr uint16_t kNanBf16 = 0xFFFF;
 
 template <class Format>
 struct Element;
@@ -98,80 +90,41 @@ class Matrix {
   std::vector<std::byte> memory_;
 };
 
-struct Shape {
-  int64_t rows = 0;
-  int64_t outputs = 0;
-  int64_t in = 0;
-  bool swiglu = false;
-  bool out_f32 = false;
-  bool bias = false;
-  bool add = false;
-  int64_t width() const { return swiglu ? outputs / 2 : outputs; }
-};
-
 template <class Format>
 class Product {
  public:
-  Product(const Shape& shape, uint64_t seed)
+  Product(const ProductCase& shape, uint64_t seed)
       : shape_(shape),
         random_(seed),
-        weight_rows_((shape.outputs + 15) / 16 * 16),
         x_(shape.rows, shape.in, random_),
-        w_(weight_rows_, shape.in, random_),
-        out_(static_cast<size_t>(shape.rows * shape.width() + kGuard) * 2, kNanBf16),
-        sums_(size_t{1} << 20) {
-    if (shape.add) std::fill_n(out_.begin(), shape.rows * shape.width(), f32_to_bf16(kBefore));
+        w_(shape.weight_rows(), shape.in, random_),
+        output_(shape) {
     std::uniform_real_distribution<float> uniform(0.5F, 1.5F);
     for (std::vector<float>* scales : {&row_scale_, &channel_scale_, &bias_}) {
-      scales->resize(static_cast<size_t>(scales == &row_scale_ ? shape.rows : weight_rows_));
+      scales->resize(static_cast<size_t>(scales == &row_scale_ ? shape.rows : shape.weight_rows()));
       for (float& value : *scales) value = uniform(random_) / 8.0F;
     }
   }
 
   OutputParams output() {
-    return {.row_scale = Format::kScaled ? row_scale_.data() : nullptr,
-            .channel_scale = Format::kScaled ? channel_scale_.data() : nullptr,
-            .bias = shape_.bias ? bias_.data() : nullptr,
-            .out_f32 = shape_.out_f32 ? reinterpret_cast<float*>(out_.data()) : nullptr,
-            .out_bf16 = shape_.out_f32 ? nullptr : out_.data(),
-            .rows = static_cast<int32_t>(shape_.rows),
-            .weight_rows = static_cast<int32_t>(weight_rows_),
-            .width = static_cast<int32_t>(shape_.width()),
-            .swiglu = shape_.swiglu ? 1 : 0,
-            .add = shape_.add ? 1 : 0};
+    OutputParams params = output_.params(bias_);
+    if (Format::kScaled) {
+      params.row_scale = row_scale_.data();
+      params.channel_scale = channel_scale_.data();
+    }
+    return params;
   }
-  PartialSums partial() { return {reinterpret_cast<float*>(sums_.data()), counters_.data()}; }
+  PartialSums partial() { return output_.partial(); }
   TensorMap x_map(int64_t box_rows) { return x_.map(box_rows); }
   TensorMap w_map() { return w_.map(kTileRows); }
-  TensorMap out_map() {
-    return {reinterpret_cast<std::byte*>(out_.data()), shape_.rows, shape_.width(), shape_.width() * 2, 2, 64};
-  }
-  int64_t weight_rows() const { return weight_rows_; }
+  TensorMap out_map() { return output_.map(64); }
 
   void check() const {
-    double difference = 0.0;
-    double all = 0.0;
-    for (int64_t r = 0; r < shape_.rows; ++r) {
-      for (int64_t c = 0; c < shape_.width(); ++c) {
-        const double wanted = reference(r, c) + (shape_.add ? static_cast<double>(kBefore) : 0.0);
-        const double got = output_value(r * shape_.width() + c);
-        ASSERT_FALSE(std::isnan(got)) << "row " << r << " column " << c;
-        ASSERT_NEAR(got, wanted, 0.02 * (1.0 + std::abs(wanted)) * std::sqrt(static_cast<double>(shape_.in)))
-            << "row " << r << " column " << c;
-        difference += (got - wanted) * (got - wanted);
-        all += wanted * wanted;
-      }
-    }
-    EXPECT_LT(std::sqrt(difference / all), shape_.out_f32 ? 1e-5 : 4e-3);
-    for (const uint32_t counter : counters_) ASSERT_EQ(counter, 0U) << "a counter is left behind";
-    const auto used = static_cast<size_t>(shape_.rows * shape_.width() * (shape_.out_f32 ? 2 : 1));
-    for (size_t i = used; i < out_.size(); ++i) ASSERT_EQ(out_[i], kNanBf16) << "wrote behind the output";
+    output_.check([this](int64_t row, int64_t weight_row) { return sum(row, weight_row); },
+                  shape_.out_f32 ? 1e-5 : 4e-3, 0.02);
   }
 
  private:
-  static constexpr int64_t kGuard = 64;
-  static constexpr float kBefore = 3.0F;  // in the output of products that add
-
   double sum(int64_t row, int64_t weight_row) const {
     double total = 0.0;
     for (int64_t k = 0; k < shape_.in; ++k) total += x_.value(row, k) * w_.value(weight_row, k);
@@ -180,28 +133,12 @@ class Product {
       total *= static_cast<double>(row_scale_[static_cast<size_t>(row)]) * static_cast<double>(channel_scale_[n]);
     return shape_.bias ? total + static_cast<double>(bias_[n]) : total;
   }
-  double reference(int64_t row, int64_t column) const {
-    if (!shape_.swiglu) return sum(row, column);
-    const int64_t gate_row = column / 8 * 16 + column % 8;
-    const double gate = sum(row, gate_row);
-    return gate / (1.0 + std::exp(-gate)) * sum(row, gate_row + 8);
-  }
-  double output_value(int64_t index) const {
-    const auto i = static_cast<size_t>(index);
-    if (!shape_.out_f32) return static_cast<double>(bf16_to_f32(out_[i]));
-    float value = 0.0F;
-    std::memcpy(&value, &out_[2 * i], sizeof value);
-    return static_cast<double>(value);
-  }
 
-  Shape shape_;
+  ProductCase shape_;
   std::mt19937 random_;
-  int64_t weight_rows_;
   Matrix<Format> x_, w_;
   std::vector<float> row_scale_, channel_scale_, bias_;
-  std::vector<uint16_t> out_;
-  std::vector<int4> sums_;
-  std::vector<uint32_t> counters_ = std::vector<uint32_t>(64, 0);
+  ProductOutput output_;
 };
 
 struct Split {
@@ -211,12 +148,12 @@ struct Split {
 };
 
 template <class Format, int kBlockN, int kCluster>
-void check_tiles(const Shape& shape, const Split& split, uint64_t seed) {
+void check_tiles(const ProductCase& shape, const Split& split, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
   TileParams params;
   params.schedule.tiles_m = static_cast<int32_t>((shape.rows + kTileRows * kCluster - 1) / (kTileRows * kCluster));
-  params.schedule.tiles_n = static_cast<int32_t>((product.weight_rows() + kBlockN - 1) / kBlockN);
+  params.schedule.tiles_n = static_cast<int32_t>((shape.weight_rows() + kBlockN - 1) / kBlockN);
   params.schedule.k_blocks = static_cast<int32_t>((shape.in + Format::kBlockK - 1) / Format::kBlockK);
   params.schedule.full_tiles = split.parts > 1 ? split.full_tiles : params.schedule.tiles();
   params.schedule.split = split.parts;
@@ -290,12 +227,12 @@ struct Stretches {
 };
 
 template <class Format, int kTokens, int kShare>
-void check_stream(const Shape& shape, const Stretches& stretches, uint64_t seed) {
+void check_stream(const ProductCase& shape, const Stretches& stretches, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
   const int32_t parts = stretches.cluster_parts;
   StreamParams params;
-  params.schedule.tiles = static_cast<int32_t>((product.weight_rows() + kShare * kTileRows - 1) / (kShare * kTileRows));
+  params.schedule.tiles = static_cast<int32_t>((shape.weight_rows() + kShare * kTileRows - 1) / (kShare * kTileRows));
   params.schedule.k_blocks = static_cast<int32_t>((shape.in + Format::kBlockK - 1) / Format::kBlockK);
   params.schedule.workers = parts > 1 ? params.schedule.tiles * parts : stretches.workers;
   params.cluster_parts = parts;

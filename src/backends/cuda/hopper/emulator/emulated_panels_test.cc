@@ -9,33 +9,13 @@
 
 #include <gtest/gtest.h>
 
+#include "backends/cuda/hopper/emulator/product_testing.h"
 #include "backends/cuda/hopper/gemm_panels.cuh"
 #include "backends/cuda/hopper/plan/gemm_plan.h"
 #include "base/testing.h"
 
 namespace cove::cuda::hopper {
 namespace {
-
-// ThreadSanitizer takes coroutines for one thread with a torn stack.
-#if defined(__SANITIZE_THREAD__)
-#define COVE_SKIP_COROUTINES() GTEST_SKIP() << "coroutines do not run under ThreadSanitizer"
-#else
-#define COVE_SKIP_COROUTINES()
-#endif
-
-constexpr uint16_t kNanBf16 = 0xFFFF;
-constexpr float kBefore = 3.0F;  // in the output of products that add
-
-struct Shape {
-  int64_t rows = 0;
-  int64_t outputs = 0;
-  int64_t in = 0;
-  bool swiglu = false;
-  bool out_f32 = false;
-  bool bias = false;
-  bool add = false;
-  int64_t width() const { return swiglu ? outputs / 2 : outputs; }
-};
 
 // Weights as plan/weight_layout.h says: [row / 16][chunk][row / 8 % 2][row % 8][octet % 4] of 16 bytes.
 template <class Format>
@@ -116,67 +96,39 @@ class PanelWeights {
 template <class Format>
 class Product {
  public:
-  Product(const Shape& shape, uint64_t seed)
+  Product(const ProductCase& shape, uint64_t seed)
       : shape_(shape),
         random_(seed),
-        weight_rows_((shape.outputs + 15) / 16 * 16),
-        w_(weight_rows_, shape.in, random_),
+        w_(shape.weight_rows(), shape.in, random_),
         x_pitch_((shape.in + 7) / 8 * 8 + 8),
         x_(static_cast<size_t>(shape.rows * x_pitch_), kNanBf16),
-        out_(static_cast<size_t>(shape.rows * shape.width() + 64) * 2, kNanBf16),
-        sums_(size_t{1} << 20) {
-    if (shape.add) std::fill_n(out_.begin(), shape.rows * shape.width(), f32_to_bf16(kBefore));
+        output_(shape) {
     std::normal_distribution<float> normal;
     for (int64_t r = 0; r < shape.rows; ++r) {
       for (int64_t k = 0; k < shape.in; ++k) x_[static_cast<size_t>(r * x_pitch_ + k)] = f32_to_bf16(normal(random_));
     }
-    for (int64_t n = 0; n < weight_rows_; ++n) bias_.push_back(normal(random_));
+    for (int64_t n = 0; n < shape.weight_rows(); ++n) bias_.push_back(normal(random_));
   }
 
   template <class Kernel>
   void run(const PanelSchedule& schedule, int32_t blocks) {
     const bool boxes = !shape_.out_f32 && shape_.width() % 8 == 0;
-    const PanelParams params{schedule,
-                             boxes ? 1 : 0,
-                             {.bias = shape_.bias ? bias_.data() : nullptr,
-                              .out_f32 = shape_.out_f32 ? reinterpret_cast<float*>(out_.data()) : nullptr,
-                              .out_bf16 = shape_.out_f32 ? nullptr : out_.data(),
-                              .rows = static_cast<int32_t>(shape_.rows),
-                              .weight_rows = static_cast<int32_t>(weight_rows_),
-                              .width = static_cast<int32_t>(shape_.width()),
-                              .swiglu = shape_.swiglu ? 1 : 0,
-                              .add = shape_.add ? 1 : 0},
-                             {reinterpret_cast<float*>(sums_.data()), counters_.data()}};
+    const PanelParams params{schedule, boxes ? 1 : 0, output_.params(bias_), output_.partial()};
     const TensorMap x_map{
         reinterpret_cast<std::byte*>(x_.data()), shape_.rows, shape_.in, x_pitch_ * 2, 2, Kernel::kTokens};
     const TensorMap w_map = w_.map(Kernel::kPanelCount);
     const TensorMap scale_map = w_.scale_map(Kernel::kPanelCount);
-    const TensorMap out_map{
-        reinterpret_cast<std::byte*>(out_.data()), shape_.rows, shape_.width(), shape_.width() * 2, 2, 32};
+    const TensorMap out_map = output_.map(32);
     emulated::Machine::get().run(static_cast<uint32_t>(blocks), static_cast<uint32_t>(schedule.cluster_parts),
                                  kBlockThreads, Kernel::kSharedBytes,
                                  [&] { gemm_panels_kernel<Kernel>(x_map, w_map, scale_map, out_map, params); });
   }
 
+  // Weights are rounded twice, by 2^-9 at most each: 1.1e-3 of a value in the mean each; outputs in bf16 once more.
   void check() {
-    double difference = 0.0;
-    double all = 0.0;
-    for (int64_t r = 0; r < shape_.rows; ++r) {
-      for (int64_t c = 0; c < shape_.width(); ++c) {
-        const double wanted = reference(r, c) + (shape_.add ? static_cast<double>(kBefore) : 0.0);
-        const double got = output_value(static_cast<size_t>(r * shape_.width() + c));
-        ASSERT_FALSE(std::isnan(got)) << "row " << r << " column " << c;
-        difference += (got - wanted) * (got - wanted);
-        all += wanted * wanted;
-      }
-    }
-    // Weights are rounded twice, by 2^-9 at most each: 1.1e-3 of a value in the mean each; outputs in bf16 once more.
-    EXPECT_LT(std::sqrt(difference / all), shape_.out_f32 ? 2.5e-3 : 5e-3);
-    for (const uint32_t counter : counters_) ASSERT_EQ(counter, 0U) << "a counter is left behind";
-    const auto used = static_cast<size_t>(shape_.rows * shape_.width() * (shape_.out_f32 ? 2 : 1));
-    for (size_t i = used; i < out_.size(); ++i) ASSERT_EQ(out_[i], kNanBf16) << "wrote behind the output";
+    output_.check([this](int64_t row, int64_t weight_row) { return sum(row, weight_row); },
+                  shape_.out_f32 ? 2.5e-3 : 5e-3);
   }
-  int64_t weight_rows() const { return weight_rows_; }
 
  private:
   double sum(int64_t row, int64_t weight_row) {
@@ -186,29 +138,14 @@ class Product {
     }
     return total;
   }
-  double reference(int64_t row, int64_t column) {
-    if (!shape_.swiglu) return sum(row, column);
-    const int64_t gate_row = column / 8 * 16 + column % 8;
-    const double gate = sum(row, gate_row);
-    return gate / (1.0 + std::exp(-gate)) * sum(row, gate_row + 8);
-  }
-  double output_value(size_t i) const {
-    if (!shape_.out_f32) return static_cast<double>(bf16_to_f32(out_[i]));
-    float value = 0.0F;
-    std::memcpy(&value, &out_[2 * i], sizeof value);
-    return static_cast<double>(value);
-  }
 
-  Shape shape_;
+  ProductCase shape_;
   std::mt19937 random_;
-  int64_t weight_rows_;
   PanelWeights<Format> w_;
   int64_t x_pitch_;
   std::vector<uint16_t> x_;
   std::vector<float> bias_;
-  std::vector<uint16_t> out_;
-  std::vector<int4> sums_;
-  std::vector<uint32_t> counters_ = std::vector<uint32_t>(64, 0);
+  ProductOutput output_;
 };
 
 // parts > 1: a cluster for each tile; otherwise `blocks` stretches.
@@ -218,12 +155,12 @@ struct Stretches {
 };
 
 template <class Format, int kTokens, int kTiles>
-void check_stretches(const Shape& shape, const Stretches& stretches, uint64_t seed) {
+void check_stretches(const ProductCase& shape, const Stretches& stretches, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
   PanelSchedule schedule;
   StreamSchedule& s = schedule.stream;
-  s.tiles = static_cast<int32_t>((product.weight_rows() + kTiles * kTileRows - 1) / (kTiles * kTileRows));
+  s.tiles = static_cast<int32_t>((shape.weight_rows() + kTiles * kTileRows - 1) / (kTiles * kTileRows));
   s.k_blocks = static_cast<int32_t>((shape.in + 127) / 128 * 128 / Format::kBlockK);
   s.workers = stretches.parts > 1 ? s.tiles * stretches.parts : stretches.blocks;
   schedule.cluster_parts = stretches.parts;
@@ -232,14 +169,14 @@ void check_stretches(const Shape& shape, const Stretches& stretches, uint64_t se
 }
 
 template <class Format>
-void check_waves(const Shape& shape, int32_t blocks, int32_t full_tiles, int32_t split, uint64_t seed) {
+void check_waves(const ProductCase& shape, int32_t blocks, int32_t full_tiles, int32_t split, uint64_t seed) {
   SCOPED_TRACE(std::to_string(shape.rows) + " x " + std::to_string(shape.outputs) + " x " + std::to_string(shape.in));
   Product<Format> product(shape, seed);
   PanelSchedule schedule;
   schedule.in_waves = true;
   TileSchedule& s = schedule.tiles;
   s.tiles_m = static_cast<int32_t>((shape.rows + 127) / 128);
-  s.tiles_n = static_cast<int32_t>((product.weight_rows() + 255) / 256);
+  s.tiles_n = static_cast<int32_t>((shape.weight_rows() + 255) / 256);
   s.k_blocks = static_cast<int32_t>((shape.in + 127) / 128 * 128 / Format::kBlockK);
   s.full_tiles = split > 1 ? full_tiles : s.tiles();
   s.split = split;
